@@ -1,0 +1,1 @@
+//! What the admin APIs check and write (class `ZkAdminManager`).

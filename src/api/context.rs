@@ -1,0 +1,51 @@
+//! What a handler may reach: the rooms below, and facts about the connection and the request.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crate::{
+    common::{BrokerId, Clock},
+    coordination::ClusterStore,
+    coordinator::group::GroupCoordinator,
+    metadata::MetadataCache,
+    replication::ReplicaManager,
+};
+
+/// The broker, as handlers see it. Built once at start.
+pub struct Services {
+    pub broker_id: BrokerId,
+    pub cluster_id: String,
+    pub clock: Arc<dyn Clock>,
+    pub metadata: Arc<MetadataCache>,
+    pub cluster: Arc<ClusterStore>,
+    pub replicas: Arc<ReplicaManager>,
+    pub groups: Arc<GroupCoordinator>,
+}
+
+/// What is known of a connection once it is accepted (and, later, authenticated).
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// Name of the listener it came in on, e.g. `PLAINTEXT`.
+    pub listener: String,
+    pub peer: IpAddr,
+    /// `User:ANONYMOUS` on a listener without authentication.
+    pub principal: String,
+}
+
+/// One request's surroundings.
+pub struct Context {
+    pub services: Arc<Services>,
+    pub connection: Arc<ConnectionInfo>,
+    pub api_key: i16,
+    pub version: i16,
+    pub correlation_id: i32,
+    /// Empty when the client gave none. A slice of the request: copy it before keeping it.
+    pub client_id: kafka_protocol::protocol::StrBytes,
+}
+
+impl Context {
+    /// The client's address as Kafka prints it, e.g. `/127.0.0.1`.
+    #[must_use]
+    pub fn client_host(&self) -> String {
+        format!("/{}", self.connection.peer)
+    }
+}

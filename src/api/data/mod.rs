@@ -1,0 +1,9 @@
+//! Records: produce, fetch and what is asked about them.
+
+pub mod delete_records;
+pub mod describe_producers;
+pub mod fetch;
+pub mod init_producer_id;
+pub mod list_offsets;
+pub mod offset_for_leader_epoch;
+pub mod produce;

@@ -1,0 +1,12 @@
+//! One file per API, and the table that says which are served. Version numbers stop here.
+
+pub mod admin;
+pub mod context;
+pub mod data;
+pub mod dispatch;
+pub mod group;
+pub mod metadata;
+pub mod table;
+
+pub use context::{ConnectionInfo, Context, Services};
+pub use dispatch::{BadRequest, Reply, dispatch};

@@ -1,0 +1,3 @@
+//! Kafka's configuration keys: one declaration each, and everything derived from it.
+
+pub mod topic;

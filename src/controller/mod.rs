@@ -1,0 +1,1 @@
+//! Cluster decisions: which broker leads what (class `KafkaController`).

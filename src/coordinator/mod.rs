@@ -1,0 +1,3 @@
+//! Coordinators: event-sourced state machines over internal topics, and the runtime that drives them.
+
+pub mod group;

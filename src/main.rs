@@ -1,0 +1,3 @@
+//! `monedula [server.properties] [--override key=value]…`
+
+fn main() {}

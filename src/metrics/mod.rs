@@ -1,0 +1,1 @@
+//! What is counted, under Kafka's MBean names.

@@ -1,0 +1,7 @@
+//! Bytes ↔ messages: frames, headers, the guard before the message crate, record batches, the hot paths' own codecs.
+//! Knows nothing of sockets, files' contents or brokers.
+
+pub mod chunk;
+pub mod guard;
+pub mod header;
+pub mod records;

@@ -1,0 +1,10 @@
+//! The log: Kafka's files, byte for byte. Plain synchronous code; the caller decides the thread.
+//! Knows nothing of partitions' leadership, of the network or of coordination.
+
+pub mod error;
+pub mod log;
+pub mod manager;
+
+pub use error::StorageError;
+pub use log::{AbortedTxn, AppendInfo, AppendOrigin, FetchData, FetchIsolation, OffsetAndEpoch, UnifiedLog};
+pub use manager::{LogManager, LogManagerConfig};
