@@ -40,4 +40,25 @@ impl ClusterStore {
     ) -> Result<(i64, i32), CoordinationError> {
         todo!()
     }
+
+    /// `/consumers/<group>/offsets/<topic>/<partition>` (OffsetFetch v0): ASCII decimal, `None` if there is no node.
+    pub async fn legacy_offset(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Option<crate::common::Offset>, CoordinationError> {
+        todo!()
+    }
+
+    /// Writes that node, creating its parents (OffsetCommit v0).
+    pub async fn set_legacy_offset(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: crate::common::Offset,
+    ) -> Result<(), CoordinationError> {
+        todo!()
+    }
 }
