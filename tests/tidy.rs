@@ -29,9 +29,8 @@ const RANKS: &[(&str, u8)] = &[
 ];
 
 /// `(importer, imported, why)`: allowed although the ranks are equal.
-const SAME_RANK_ALLOWED: &[(&str, &str, &str)] = &[
-    ("config", "protocol", "a topic's timestamp type and codec are the record format's own enums"),
-];
+const SAME_RANK_ALLOWED: &[(&str, &str, &str)] =
+    &[("config", "protocol", "a topic's timestamp type and codec are the record format's own enums")];
 
 /// `(importer, imported)`: refused although the ranks would allow it.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -73,7 +72,11 @@ const IMPURE_WORDS: &[&str] = &[
 
 /// `(file, word, why)`.
 const PURITY_EXEMPT: &[(&str, &str, &str)] = &[
-    ("protocol/chunk.rs", "std::fs", "a file region carries the handle that transport will spend; nothing is read here"),
+    (
+        "protocol/chunk.rs",
+        "std::fs",
+        "a file region carries the handle that transport will spend; nothing is read here",
+    ),
     ("metadata/cache.rs", "tokio::", "a watch channel tells waiters that a newer image is there"),
     ("metadata/cache.rs", ".await", "waiting for an image is what the cache offers"),
 ];
