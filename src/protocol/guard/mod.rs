@@ -41,7 +41,7 @@ pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<(), Refused> {
 }
 
 /// Bytes that decoding a body of `received` bytes may take beyond the body itself.
-fn budget(received: usize) -> usize {
+pub(in crate::protocol) fn budget(received: usize) -> usize {
     let slack = received.saturating_mul(BUDGET_SLACK_FACTOR).min(BUDGET_SLACK_MAX);
     BUDGET_FLOOR.saturating_add(received.saturating_mul(BUDGET_FACTOR)).saturating_add(slack)
 }

@@ -70,8 +70,20 @@ impl Kind {
     pub(super) fn least_wire_size(&self, version: i16, flexible: bool) -> usize {
         match self {
             Kind::Fixed(bytes) => usize::from(*bytes),
-            Kind::Text => if flexible { 1 } else { 2 },
-            Kind::Blob | Kind::Array { .. } => if flexible { 1 } else { 4 },
+            Kind::Text => {
+                if flexible {
+                    1
+                } else {
+                    2
+                }
+            }
+            Kind::Blob | Kind::Array { .. } => {
+                if flexible {
+                    1
+                } else {
+                    4
+                }
+            }
             Kind::Struct(fields) => {
                 let present = fields.iter().filter(|field| field.tag < 0 && field.exists_in(version));
                 let bytes: usize = present.map(|field| field.kind.least_wire_size(version, flexible)).sum();
