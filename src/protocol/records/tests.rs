@@ -1,0 +1,1 @@
+//! Stories about records, batches and codecs.
