@@ -230,5 +230,4 @@ impl FetchPartitionOut {
 }
 
 #[cfg(test)]
-#[path = "fetch_tests.rs"]
 mod tests;

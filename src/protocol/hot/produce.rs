@@ -188,5 +188,4 @@ impl ProducePartitionResponse {
 }
 
 #[cfg(test)]
-#[path = "produce_tests.rs"]
 mod tests;

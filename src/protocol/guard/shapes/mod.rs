@@ -9,8 +9,8 @@ use super::shape::Shape;
 /// The shape of an API's request, if a ZooKeeper-mode broker knows the API.
 pub(super) fn of(key: i16) -> Option<&'static Shape> {
     let part = match key {
-        ..=18 => data_and_groups::SHAPES,
-        ..=39 => admin::SHAPES,
+        0..=18 => data_and_groups::SHAPES,
+        19..=39 => admin::SHAPES,
         _ => cluster::SHAPES,
     };
     part.binary_search_by_key(&key, |shape| shape.key).ok().map(|at| &part[at])
