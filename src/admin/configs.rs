@@ -171,7 +171,7 @@ impl ConfigAdmin<'_> {
     async fn describe_topic(&self, name: &str) -> Result<Vec<ConfigEntry>, Refusal> {
         topic_name::validate(name).map_err(|fault| Refusal::new(ErrorCode::InvalidTopicException, fault))?;
         if self.metadata.load().topic(name).is_none() {
-            return Err(Refusal { code: ErrorCode::UnknownTopicOrPartition, message: None });
+            return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, ""));
         }
         let overrides = self.cluster.entity_config(&topic_path(name)).await?;
         describe::describe_topic(self.config, &overrides).map_err(|fault| {

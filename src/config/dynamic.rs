@@ -51,6 +51,14 @@ pub struct Change {
     pub ignored: Vec<String>,
 }
 
+impl Change {
+    /// Whether a key changed that logs take defaults from, so that every log's configuration has to be made anew.
+    #[must_use]
+    pub fn affects_logs(&self) -> bool {
+        self.changed.iter().any(|name| table::key(name).is_some_and(|key| key.topic.is_some()))
+    }
+}
+
 /// The running configuration: static values, the two layers of dynamic ones, and the snapshot they make.
 pub struct DynamicConfig {
     static_values: Overrides,

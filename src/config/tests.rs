@@ -330,8 +330,11 @@ fn properties_are_read_in_order_and_overridden() {
 fn the_nearest_source_counts_and_drives_out_its_synonyms() {
     let config = DynamicConfig::new(overrides(&[("log.roll.hours", "2"), ("log.retention.minutes", "5")])).unwrap();
     let change = config.set_default_overrides(&overrides(&[("log.roll.ms", "100")])).unwrap();
+    assert!(change.affects_logs());
     assert_eq!(change.changed.into_iter().collect::<Vec<_>>(), ["log.roll.hours", "log.roll.ms"]);
     assert_eq!(config.snapshot().log_roll_ms(), 100);
+    let change = config.set_broker_overrides(&overrides(&[("num.io.threads", "9")])).unwrap();
+    assert!(!change.affects_logs());
     config.set_broker_overrides(&overrides(&[("log.roll.ms", "200")])).unwrap();
     assert_eq!(config.snapshot().log_roll_ms(), 200);
     let change = config.set_default_overrides(&overrides(&[])).unwrap();

@@ -16,7 +16,7 @@ use crate::{
     common::ErrorCode,
     config::{
         def::Kind,
-        describe::{ConfigEntry, ConfigSynonym},
+        describe::{ConfigEntry, ConfigSource, ConfigSynonym},
     },
 };
 
@@ -42,7 +42,8 @@ pub async fn handle(ctx: &Context, request: DescribeConfigsRequest) -> DescribeC
                     .filter(is_wanted)
                     .map(|entry| to_wire(entry, request.include_synonyms, request.include_documentation))
                     .collect();
-                result.with_error_message(None).with_configs(configs)
+                // The message stays empty, not null, as Kafka leaves it.
+                result.with_configs(configs)
             }
             Err(refusal) => result
                 .with_error_code(refusal.code.code())
@@ -77,6 +78,12 @@ fn refuse_unknown_types(request: &DescribeConfigsRequest) -> Option<DescribeConf
 
 fn to_wire(entry: ConfigEntry, with_synonyms: bool, with_documentation: bool) -> DescribeConfigsResourceResult {
     let synonyms = if with_synonyms { entry.synonyms } else { Vec::new() };
+    // Loggers have no documentation to leave out: theirs is empty, not null.
+    let documentation = match entry.source {
+        ConfigSource::BrokerLogger => Some(""),
+        _ => entry.documentation.filter(|_| with_documentation),
+    };
+    // `is_default` (v0) stays false, as Kafka leaves it.
     DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_string(entry.name))
         .with_value(entry.value.map(StrBytes::from_string))
@@ -85,7 +92,7 @@ fn to_wire(entry: ConfigEntry, with_synonyms: bool, with_documentation: bool) ->
         .with_is_sensitive(entry.sensitive)
         .with_synonyms(synonyms.into_iter().map(synonym_to_wire).collect())
         .with_config_type(type_id(entry.kind))
-        .with_documentation(entry.documentation.filter(|_| with_documentation).map(StrBytes::from_static_str))
+        .with_documentation(documentation.map(StrBytes::from_static_str))
 }
 
 fn synonym_to_wire(synonym: ConfigSynonym) -> DescribeConfigsSynonym {
@@ -108,5 +115,40 @@ fn type_id(kind: Option<Kind>) -> i8 {
         Some(Kind::List) => 7,
         Some(Kind::Class) => 8,
         Some(Kind::Password) => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::{Decodable, Encodable};
+
+    use super::*;
+    use crate::config::{DynamicConfig, describe};
+
+    /// Every version can carry a whole broker: what it has no field for is left out, never an error.
+    #[test]
+    fn a_broker_fits_into_every_version() {
+        let properties = [("broker.id", "3"), ("ssl.key.password", "sekrit")];
+        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let config = DynamicConfig::new(properties).unwrap();
+        for version in 0..=4 {
+            let configs = describe::describe_broker(&config).into_iter().map(|it| to_wire(it, true, true)).collect();
+            let result = DescribeConfigsResult::default().with_resource_type(4).with_configs(configs);
+            let response = DescribeConfigsResponse::default().with_results(vec![result]);
+            let mut frame = BytesMut::new();
+            response.encode(&mut frame, version).unwrap();
+            assert!(!frame.windows(6).any(|bytes| bytes == b"sekrit"), "a secret travels");
+            let back = DescribeConfigsResponse::decode(&mut frame.freeze(), version).unwrap();
+            let entry =
+                |name: &str| back.results[0].configs.iter().find(|it| it.name.as_str() == name).unwrap().clone();
+            let id = entry("broker.id");
+            assert_eq!((id.value.as_deref(), id.read_only), (Some("3"), true));
+            assert_eq!(id.config_source, if version == 0 { -1 } else { ConfigSource::StaticBroker as i8 });
+            assert_eq!(id.synonyms.len(), if version == 0 { 0 } else { 2 });
+            assert_eq!(id.config_type, if version < 3 { 0 } else { 3 });
+            let password = entry("ssl.key.password");
+            assert_eq!((password.value, password.is_sensitive), (None, true));
+        }
     }
 }
