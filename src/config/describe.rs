@@ -7,8 +7,7 @@ use super::{
     dynamic::{Current, DynamicConfig, Overrides, mode},
     error::ConfigError,
     synonyms::broker_synonyms,
-    table,
-    topic,
+    table, topic,
     value::Kind,
 };
 
@@ -155,12 +154,7 @@ fn kind_of(name: &str) -> Option<Kind> {
 
 /// All names of the setting, source by source. What stands before the asked name is dropped: a stronger synonym is
 /// described under its own name (Kafka does so, which leaves some keys without any).
-fn broker_synonym_values(
-    config: &DynamicConfig,
-    current: &Current,
-    name: &str,
-    sensitive: bool,
-) -> Vec<ConfigSynonym> {
+fn broker_synonym_values(config: &DynamicConfig, current: &Current, name: &str, sensitive: bool) -> Vec<ConfigSynonym> {
     let names = broker_synonyms(name, true);
     let defaults: IndexMap<String, String> = names
         .iter()

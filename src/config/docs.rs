@@ -18,14 +18,17 @@ pub fn markdown() -> String {
          `listener.name.<listener>.<key>`.\n",
     );
     for (title, keys) in table::FAMILIES {
-        let _ = write!(page, "\n## {title}\n\n| key | type | default | allowed | importance | dynamic | what it does |\n");
+        let _ =
+            write!(page, "\n## {title}\n\n| key | type | default | allowed | importance | dynamic | what it does |\n");
         page.push_str("|---|---|---|---|---|---|---|\n");
         for key in keys.iter().filter(|key| !key.internal) {
             let _ = writeln!(page, "{} {} | {} |", columns(key), dynamic(key.dynamic), key.doc.trim());
         }
     }
     page.push_str("\n## Topics\n\nA topic without its own value takes the first of the broker's keys that is set.\n\n");
-    page.push_str("| key | type | default | allowed | importance | broker keys | what it does |\n|---|---|---|---|---|---|---|\n");
+    page.push_str(
+        "| key | type | default | allowed | importance | broker keys | what it does |\n|---|---|---|---|---|---|---|\n",
+    );
     for (key, server) in TopicValues::KEYS.iter().zip(TopicValues::SERVER_KEYS) {
         let server: Vec<String> = server.iter().map(|name| format!("`{name}`")).collect();
         let server = if server.is_empty() { "–".to_owned() } else { server.join(", ") };

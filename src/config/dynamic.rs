@@ -51,6 +51,14 @@ pub struct Change {
     pub ignored: Vec<String>,
 }
 
+impl Change {
+    /// Whether a key changed that logs take defaults from, so that every log's configuration has to be made anew.
+    #[must_use]
+    pub fn affects_logs(&self) -> bool {
+        self.changed.iter().any(|name| table::key(name).is_some_and(|key| key.topic.is_some()))
+    }
+}
+
 /// The running configuration: static values, the two layers of dynamic ones, and the snapshot they make.
 pub struct DynamicConfig {
     static_values: Overrides,
@@ -71,11 +79,8 @@ impl DynamicConfig {
     pub fn new(properties: Overrides) -> Result<Self, ConfigError> {
         let snapshot = BrokerConfig::new(properties)?;
         let static_values = snapshot.originals().clone();
-        let current = Current {
-            snapshot: Arc::new(snapshot),
-            per_broker: Overrides::new(),
-            cluster_default: Overrides::new(),
-        };
+        let current =
+            Current { snapshot: Arc::new(snapshot), per_broker: Overrides::new(), cluster_default: Overrides::new() };
         Ok(Self { static_values, current: ArcSwap::from_pointee(current), update: Mutex::new(()) })
     }
 
@@ -107,8 +112,11 @@ impl DynamicConfig {
         if next.originals() == current.snapshot.originals() {
             return Ok(());
         }
-        // Kafka's answer hides which of the rooms objected.
-        check_reconfiguration(&current.snapshot, &next).map_err(|_| ConfigError::invalid("Invalid dynamic configuration"))
+        // Kafka passes the message where the name belongs and the exception where the value does; clients see this.
+        check_reconfiguration(&current.snapshot, &next).map_err(|objection| {
+            let nested = format!("org.apache.kafka.common.config.ConfigException: {objection}");
+            ConfigError::value("Invalid dynamic configuration", &nested, None)
+        })
     }
 
     fn replace(&self, stored: &Overrides, per_broker: bool) -> Result<Change, ConfigError> {
@@ -169,10 +177,12 @@ pub fn is_password(name: &str) -> bool {
 }
 
 fn validate_keys(overrides: &Overrides, per_broker: bool) -> Result<(), ConfigError> {
-    refuse(&non_dynamic(overrides), "Cannot update these configs dynamically")?;
+    refuse(&non_dynamic(overrides), "Cannot update these configs dynamically", "Set")?;
     refuse(
         &listener_only(overrides),
         "These security configs can be dynamically updated only per-listener using the listener prefix",
+        // The name of the collection class shows through in Kafka's message.
+        "HashSet",
     )?;
     overrides.iter().try_for_each(|(name, text)| validate_value(name, text))?;
     if per_broker {
@@ -181,15 +191,16 @@ fn validate_keys(overrides: &Overrides, per_broker: bool) -> Result<(), ConfigEr
     refuse(
         &per_broker_only(overrides),
         "Cannot update these configs at default cluster level, broker id must be specified",
+        "Set",
     )
 }
 
-fn refuse(names: &IndexSet<&str>, message: &str) -> Result<(), ConfigError> {
+fn refuse(names: &IndexSet<&str>, message: &str, set: &str) -> Result<(), ConfigError> {
     if names.is_empty() {
         return Ok(());
     }
     let names: Vec<&str> = names.iter().copied().collect();
-    Err(ConfigError::invalid(format!("{message}: Set({})", names.join(", "))))
+    Err(ConfigError::invalid(format!("{message}: {set}({})", names.join(", "))))
 }
 
 fn non_dynamic(overrides: &Overrides) -> IndexSet<&str> {
@@ -228,7 +239,11 @@ fn without_invalid(stored: &Overrides, per_broker: bool) -> (Overrides, Vec<Stri
     let mut accepted = stored.clone();
     let wrong_names: Vec<(IndexSet<&str>, &str)> = vec![
         (
-            stored.iter().filter(|(name, text)| validate_value(name, text).is_err()).map(|(it, _)| it.as_str()).collect(),
+            stored
+                .iter()
+                .filter(|(name, text)| validate_value(name, text).is_err())
+                .map(|(it, _)| it.as_str())
+                .collect(),
             "Dynamic config contains invalid values, these configs will be ignored",
         ),
         (non_dynamic(stored), "Non-dynamic configs configured in ZooKeeper will be ignored"),
@@ -261,7 +276,35 @@ fn difference(old: &Overrides, new: &Overrides) -> BTreeSet<String> {
 
 /// Limits on a change, as opposed to on a value: the rooms that are reconfigured set them.
 fn check_reconfiguration(old: &BrokerConfig, new: &BrokerConfig) -> Result<(), ConfigError> {
-    let threads = [
+    check_thread_counts(old, new)?;
+    let cleaners = (old.log.log_cleaner_threads, new.log.log_cleaner_threads);
+    if cleaners.1 < cleaners.0 / 2 {
+        return Err(ConfigError::invalid(format!(
+            "Log cleaner threads cannot be reduced to less than half the current value {}",
+            cleaners.0
+        )));
+    }
+    if cleaners.1 > cleaners.0.saturating_mul(2) {
+        return Err(ConfigError::invalid(format!(
+            "Log cleaner threads cannot be increased to more than double the current value {}",
+            cleaners.0
+        )));
+    }
+    let retention_ms = Some(new.log_retention_ms()).filter(|ms| *ms != -1);
+    let retention_bytes = Some(new.log.log_retention_bytes).filter(|bytes| *bytes > -1);
+    not_more_than("log.local.retention.ms", new.log.log_local_retention_ms, "log.retention.ms", retention_ms)?;
+    not_more_than(
+        "log.local.retention.bytes",
+        new.log.log_local_retention_bytes,
+        "log.retention.bytes",
+        retention_bytes,
+    )?;
+    check_listener_change(old, new)
+}
+
+/// A thread count may at most halve or double at a time.
+fn check_thread_counts(old: &BrokerConfig, new: &BrokerConfig) -> Result<(), ConfigError> {
+    let counts = [
         ("num.io.threads", old.network.num_io_threads, new.network.num_io_threads),
         ("num.network.threads", old.network.num_network_threads, new.network.num_network_threads),
         ("num.replica.fetchers", old.replication.num_replica_fetchers, new.replication.num_replica_fetchers),
@@ -271,29 +314,20 @@ fn check_reconfiguration(old: &BrokerConfig, new: &BrokerConfig) -> Result<(), C
             new.log.num_recovery_threads_per_data_dir,
         ),
         ("background.threads", old.general.background_threads, new.general.background_threads),
-        ("log.cleaner.threads", old.log.log_cleaner_threads, new.log.log_cleaner_threads),
     ];
-    for (name, old, new) in threads {
-        if new != old && (new <= 0 || new < old / 2 || new > old.saturating_mul(2)) {
-            return Err(ConfigError::value(name, &new.to_string(), Some("not within half and double of the old value")));
-        }
+    for (name, old, new) in counts {
+        let reason = if new < old / 2 {
+            format!("value should be at least half the current value {old}")
+        } else if new > old.saturating_mul(2) {
+            format!("value should not be greater than double the current value {old}")
+        } else {
+            continue;
+        };
+        return Err(ConfigError::invalid(format!(
+            "Dynamic thread count update validation failed for {name}={new}, {reason}"
+        )));
     }
-    if new.transaction.producer_id_expiration_ms < 0 {
-        return Err(ConfigError::invalid("producer.id.expiration.ms cannot be less than 0"));
-    }
-    let retention_ms = Some(new.log_retention_ms()).filter(|ms| *ms != -1);
-    let retention_bytes = Some(new.log.log_retention_bytes).filter(|bytes| *bytes > -1);
-    not_more_than("log.local.retention.ms", new.log.log_local_retention_ms, "log.retention.ms", retention_ms)?;
-    not_more_than("log.local.retention.bytes", new.log.log_local_retention_bytes, "log.retention.bytes", retention_bytes)?;
-    let remote = [
-        (old.remote.remote_log_index_file_cache_total_size_bytes, new.remote.remote_log_index_file_cache_total_size_bytes),
-        (old.remote.remote_log_manager_copy_max_bytes_per_second, new.remote.remote_log_manager_copy_max_bytes_per_second),
-        (old.remote.remote_log_manager_fetch_max_bytes_per_second, new.remote.remote_log_manager_fetch_max_bytes_per_second),
-    ];
-    if remote.iter().any(|(old, new)| old != new && *new <= 0) {
-        return Err(ConfigError::invalid("value should be at least 1"));
-    }
-    check_listener_change(old, new)
+    Ok(())
 }
 
 /// A listener that stays keeps its security protocol; bound and advertised ones may come and go.

@@ -89,7 +89,11 @@ pub fn parse_map(key: &str, text: &str) -> Result<IndexMap<String, String>, Conf
 /// Items between commas, without empty ones.
 #[must_use]
 pub fn parse_csv(text: &str) -> Vec<String> {
-    text.split(',').map(|item| item.trim_matches(is_java_space)).filter(|it| !it.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(|item| item.trim_matches(is_java_space))
+        .filter(|it| !it.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// `listener.security.protocol.map` with names in capitals.
@@ -110,14 +114,15 @@ pub fn parse_listeners(
     protocols: &IndexMap<String, SecurityProtocol>,
     distinct_ports: bool,
 ) -> Result<Vec<ListenerConfig>, ConfigError> {
-    let listeners = parse_csv(text)
-        .iter()
-        .map(|entry| parse_listener(entry, protocols))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|reason| ConfigError::invalid(format!("Error creating broker listeners from '{text}': {reason}")))?;
+    let listeners =
+        parse_csv(text).iter().map(|entry| parse_listener(entry, protocols)).collect::<Result<Vec<_>, _>>().map_err(
+            |reason| ConfigError::invalid(format!("Error creating broker listeners from '{text}': {reason}")),
+        )?;
     for (at, listener) in listeners.iter().enumerate() {
         if listeners[..at].iter().any(|other| other.name == listener.name) {
-            return Err(ConfigError::requirement(format!("Each listener must have a different name, listeners: {text}")));
+            return Err(ConfigError::requirement(format!(
+                "Each listener must have a different name, listeners: {text}"
+            )));
         }
     }
     if distinct_ports {
@@ -150,7 +155,9 @@ fn check_ports(text: &str, listeners: &[ListenerConfig]) -> Result<(), ConfigErr
             continue;
         }
         if without_ip.len() > 1 {
-            return Err(ConfigError::requirement(format!("Each listener must have a different port, listeners: {text}")));
+            return Err(ConfigError::requirement(format!(
+                "Each listener must have a different port, listeners: {text}"
+            )));
         }
         match with_ip.as_slice() {
             [one, other] => {

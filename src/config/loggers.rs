@@ -25,7 +25,8 @@ impl Loggers {
     /// `names` are the loggers that exist beside the root.
     #[must_use]
     pub fn new(root_level: &str, names: &[&str], apply: Apply) -> Self {
-        let mut levels: BTreeMap<String, Option<String>> = names.iter().map(|name| ((*name).to_owned(), None)).collect();
+        let mut levels: BTreeMap<String, Option<String>> =
+            names.iter().map(|name| ((*name).to_owned(), None)).collect();
         levels.insert(ROOT.to_owned(), Some(root_level.to_owned()));
         Self { levels: Mutex::new(levels), apply }
     }

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn knows_releases_steps_and_patches() {
-        for good in ["0.8.2", "0.9.0.1", "0.10.2", "0.11.0-IV2", "2.1", "2.8-IV1", "3.0-IV1", "3.9", "3.9.1", "3.9-IV0"] {
+        for good in ["0.8.2", "0.9.0.1", "0.10.2", "0.11.0-IV2", "2.1", "2.8-IV1", "3.0-IV1", "3.9", "3.9.1", "3.9-IV0"]
+        {
             assert!(is_valid(good), "{good}");
         }
         for bad in ["", "3", "3.10", "3.9-IV1", "0.11.1", "2.9", "3.9-IV00", "kafka"] {

@@ -56,9 +56,8 @@ pub fn warnings(properties: &IndexMap<String, String>) -> Vec<String> {
         );
     }
     if properties.contains_key("offsets.commit.required.acks") {
-        warnings.push(
-            "offsets.commit.required.acks is deprecated and it will be removed in Apache Kafka 4.0.".to_owned(),
-        );
+        warnings
+            .push("offsets.commit.required.acks is deprecated and it will be removed in Apache Kafka 4.0.".to_owned());
     }
     warnings
 }

@@ -231,9 +231,7 @@ fn check_group(config: &BrokerConfig) -> Result<(), ConfigError> {
         return Err(ConfigError::invalid("Disabling the 'classic' protocol is not supported."));
     }
     if protocols.iter().any(|it| it == "consumer") && config.general.process_roles.is_empty() {
-        return Err(ConfigError::invalid(
-            "The new 'consumer' rebalance protocol is only supported in KRaft cluster.",
-        ));
+        return Err(ConfigError::invalid("The new 'consumer' rebalance protocol is only supported in KRaft cluster."));
     }
     Ok(())
 }

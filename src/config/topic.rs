@@ -131,10 +131,7 @@ impl LogConfig {
 }
 
 /// The 36 values of a topic, overrides over the broker's.
-pub(super) fn values(
-    broker: &BrokerConfig,
-    overrides: &IndexMap<String, String>,
-) -> Result<TopicValues, ConfigError> {
+pub(super) fn values(broker: &BrokerConfig, overrides: &IndexMap<String, String>) -> Result<TopicValues, ConfigError> {
     let mut given = broker_values(broker);
     given.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
     TopicValues::parse(&given)
@@ -147,10 +144,7 @@ pub(super) fn values_by_name(
 ) -> Result<IndexMap<&'static str, Value>, ConfigError> {
     let mut given = broker_values(broker);
     given.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
-    TopicValues::KEYS
-        .iter()
-        .map(|key| Ok((key.name, key.parse(given.get(key.name).map(String::as_str))?)))
-        .collect()
+    TopicValues::KEYS.iter().map(|key| Ok((key.name, key.parse(given.get(key.name).map(String::as_str))?))).collect()
 }
 
 /// Checks the whole set of a topic's overrides, as a change or a creation would leave it.
@@ -227,12 +221,12 @@ fn broker_values(broker: &BrokerConfig) -> IndexMap<String, String> {
             "segment.ms" => Some(broker.log_roll_ms().to_string()),
             "segment.jitter.ms" => Some(broker.log_roll_jitter_ms().to_string()),
             "flush.ms" => Some(broker.log_flush_interval_ms().to_string()),
-            "message.timestamp.before.max.ms" => Some(
-                or_difference(broker, broker.log.log_message_timestamp_before_max_ms).to_string(),
-            ),
-            "message.timestamp.after.max.ms" => Some(
-                or_difference(broker, broker.log.log_message_timestamp_after_max_ms).to_string(),
-            ),
+            "message.timestamp.before.max.ms" => {
+                Some(or_difference(broker, broker.log.log_message_timestamp_before_max_ms).to_string())
+            }
+            "message.timestamp.after.max.ms" => {
+                Some(or_difference(broker, broker.log.log_message_timestamp_after_max_ms).to_string())
+            }
             "min.cleanable.dirty.ratio" => Some(double_text(broker.log.log_cleaner_min_cleanable_ratio)),
             // Ignored since inter-broker protocol 3.0, whatever was given.
             "message.format.version" => None,

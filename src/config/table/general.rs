@@ -94,11 +94,11 @@ config_keys! {
     metrics_sample_window_ms: i64 = "metrics.sample.window.ms" {
         default: "30000", check: at_least(1.0), importance: Low
     }
-    /// Id of this node when roles are given; with ZooKeeper it must equal `broker.id`.
+    /// Id of this node; stands in for `broker.id`, and must equal it if both are given.
     node_id: i32 = "node.id" { default: "-1", importance: High }
     /// Number of partitions of a topic that is created without a number.
     num_partitions: i32 = "num.partitions" { default: "1", check: at_least(1.0), importance: Medium }
-    /// KRaft roles of this process; must stay empty with ZooKeeper.
+    /// KRaft roles of this process: accepted, and without effect.
     process_roles: Vec<String> = "process.roles" {
         default: "", check: each_of(&["broker", "controller"]), importance: High
     }

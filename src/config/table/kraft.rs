@@ -6,7 +6,7 @@ config_keys! {
     /// Keys that matter only to KRaft: accepted, so that a shared file loads, and otherwise without effect.
     pub struct KraftKeys;
 
-    /// KRaft only: listeners of the controller; must stay empty with ZooKeeper.
+    /// KRaft only: the controller's listeners, left out if `process.roles` is given, else refused.
     controller_listener_names: Option<String> = "controller.listener.names" { default: null, importance: High }
     /// KRaft only: time the leader gathers writes.
     controller_quorum_append_linger_ms: i32 = "controller.quorum.append.linger.ms" {

@@ -41,7 +41,7 @@ topic_keys! {
         importance: Medium,
         server: ["log.flush.interval.messages"]
     }
-    /// Longest time a record stays unflushed; the flush check's interval if not given.
+    /// Longest time a record stays unflushed.
     flush_ms: i64 = "flush.ms" {
         default: "9223372036854775807",
         check: at_least(0.0),
@@ -140,7 +140,7 @@ topic_keys! {
     remote_storage_enable: bool = "remote.storage.enable" { default: "false", importance: Medium }
     /// Size of a partition above which old segments go; −1 sets no limit.
     retention_bytes: i64 = "retention.bytes" { default: "-1", importance: Medium, server: ["log.retention.bytes"] }
-    /// Age in milliseconds after which segments go; overrides minutes and hours; −1 keeps all.
+    /// Age in milliseconds after which segments go; −1 keeps all.
     retention_ms: i64 = "retention.ms" {
         default: "604800000",
         check: at_least(-1.0),
@@ -155,7 +155,7 @@ topic_keys! {
     segment_index_bytes: i32 = "segment.index.bytes" {
         default: "10485760", check: at_least(4.0), importance: Medium, server: ["log.index.size.max.bytes"]
     }
-    /// Most milliseconds taken off at random from the roll time.
+    /// Most milliseconds taken off at random from that age.
     segment_jitter_ms: i64 = "segment.jitter.ms" {
         default: "0",
         check: at_least(0.0),

@@ -8,7 +8,7 @@ config_keys! {
 
     /// Java class of ZooKeeper's socket, named to switch TLS on; accepted by name.
     zookeeper_client_cnxn_socket: Option<String> = "zookeeper.clientCnxnSocket" { default: null, importance: Medium }
-    /// ZooKeeper servers as `host:port,…`, with an optional path as root.
+    /// ZooKeeper servers as `host:port,…`, with an optional path as root; without it the store is embedded.
     zookeeper_connect: Option<String> = "zookeeper.connect" { default: null, importance: High }
     /// Time allowed for reaching ZooKeeper; the session timeout if not given.
     zookeeper_connection_timeout_ms: Option<i32> = "zookeeper.connection.timeout.ms" {
