@@ -39,15 +39,19 @@ impl MetadataCache {
             change(&mut next);
             next
         });
+        self.signal();
+    }
+
+    fn signal(&self) {
         self.listeners.lock().retain_mut(|listener| match listener.try_send(()) {
             Ok(()) => true,
             Err(fault) => fault.is_full(),
         });
     }
 
-    /// As [`Self::update`], with a change as a value.
+    /// As [`Self::update`], with a change as a value. An empty one wakes waiters and copies nothing.
     pub fn apply(&self, delta: &MetadataDelta) {
-        self.update(|image| image.apply(delta));
+        if delta.is_empty() { self.signal() } else { self.update(|image| image.apply(delta)) }
     }
 
     /// Yields after every change from now on; several changes in a row may be one signal. Subscribe before looking at
