@@ -3,6 +3,7 @@
 
 pub mod chunk;
 pub mod frame;
+pub mod consumer_protocol;
 pub mod guard;
 pub mod header;
 pub mod hot;
