@@ -1,0 +1,141 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.lang.reflect.InvocationTargetException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import org.apache.kafka.common.utils.Exit;
+
+/**
+ * Runs the official command-line tools by their main classes inside one JVM. Reads one JSON command per line
+ * ({id, main, args, stdin, timeout}) and answers one JSON line ({id, exit, out, err}). Commands run side by side: the
+ * standard streams are told apart by the thread group a tool's threads inherit.
+ */
+public final class ToolRunner {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final InheritableThreadLocal<Run> CURRENT = new InheritableThreadLocal<>();
+
+    private static final class Run {
+        final ByteArrayOutputStream out = new ByteArrayOutputStream();
+        final ByteArrayOutputStream err = new ByteArrayOutputStream();
+        final List<Runnable> hooks = new CopyOnWriteArrayList<>();
+        InputStream in = InputStream.nullInputStream();
+        volatile Integer exit;
+    }
+
+    private static final class Stopped extends RuntimeException {
+        Stopped() { super("exit", null, false, false); }
+    }
+
+    private static PrintStream routed(boolean err) {
+        return new PrintStream(new OutputStream() {
+            @Override public void write(int b) {
+                Run run = CURRENT.get();
+                if (run != null) (err ? run.err : run.out).write(b);
+            }
+            @Override public void write(byte[] bytes, int at, int count) {
+                Run run = CURRENT.get();
+                if (run != null) (err ? run.err : run.out).write(bytes, at, count);
+            }
+        }, true, StandardCharsets.UTF_8);
+    }
+
+    public static void main(String[] args) throws Exception {
+        PrintStream answers = System.out;
+        BufferedReader commands = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        System.setOut(routed(false));
+        System.setErr(routed(true));
+        System.setIn(new InputStream() {
+            @Override public int read() throws java.io.IOException {
+                Run run = CURRENT.get();
+                return run == null ? -1 : run.in.read();
+            }
+            @Override public int read(byte[] into, int at, int count) throws java.io.IOException {
+                Run run = CURRENT.get();
+                return run == null ? -1 : run.in.read(into, at, count);
+            }
+        });
+        Exit.Procedure stop = (status, message) -> {
+            Run run = CURRENT.get();
+            if (run != null && run.exit == null) run.exit = status;
+            throw new Stopped();
+        };
+        Exit.setExitProcedure(stop);
+        Exit.setHaltProcedure(stop);
+        Exit.setShutdownHookAdder((name, runnable) -> {
+            Run run = CURRENT.get();
+            if (run != null) run.hooks.add(runnable);
+        });
+        ExecutorService pool = Executors.newCachedThreadPool();
+        String line;
+        while ((line = commands.readLine()) != null) {
+            JsonNode command = JSON.readTree(line);
+            pool.execute(() -> {
+                ObjectNode answer = execute(command);
+                synchronized (answers) {
+                    answers.println(answer);
+                    answers.flush();
+                }
+            });
+        }
+        Runtime.getRuntime().halt(0);
+    }
+
+    private static ObjectNode execute(JsonNode command) {
+        Run run = new Run();
+        if (command.hasNonNull("stdin")) run.in = new ByteArrayInputStream(command.get("stdin").asText().getBytes(StandardCharsets.UTF_8));
+        JsonNode list = command.get("args");
+        String[] args = new String[list.size()];
+        for (int i = 0; i < args.length; i++) args[i] = list.get(i).asText();
+        Thread thread = new Thread(() -> {
+            CURRENT.set(run);
+            try {
+                Class.forName(command.get("main").asText()).getMethod("main", String[].class).invoke(null, (Object) args);
+                if (run.exit == null) run.exit = 0;
+            } catch (InvocationTargetException e) {
+                if (run.exit == null) {
+                    run.exit = 1;
+                    e.getCause().printStackTrace();
+                }
+            } catch (Throwable e) {
+                e.printStackTrace();
+                if (run.exit == null) run.exit = 1;
+            }
+        }, "tool-" + command.get("id").asText());
+        thread.start();
+        boolean late = false;
+        try {
+            thread.join(command.path("timeout").asLong(30_000));
+            if (thread.isAlive()) {
+                late = true;
+                for (Runnable hook : run.hooks) {
+                    Thread stopping = new Thread(hook);
+                    stopping.setDaemon(true);
+                    stopping.start();
+                }
+                thread.join(5_000);
+                if (thread.isAlive()) thread.interrupt();
+                thread.join(3_000);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        ObjectNode answer = JSON.createObjectNode();
+        answer.put("id", command.get("id").asText());
+        if (run.exit == null) answer.putNull("exit"); else answer.put("exit", run.exit);
+        answer.put("late", late);
+        answer.put("out", run.out.toString(StandardCharsets.UTF_8));
+        answer.put("err", run.err.toString(StandardCharsets.UTF_8));
+        return answer;
+    }
+}
