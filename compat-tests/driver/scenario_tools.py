@@ -103,6 +103,8 @@ def configs(s):
     for key, value in [("log.cleaner.threads", "2"), ("message.max.bytes", "1500000"), ("log.retention.ms", "777777"), ("num.io.threads", "5"),
                        ("background.threads", "8"), ("max.connections.per.ip", "1000"), ("compression.type", "lz4")]:
         c(f"add to broker {key}", "--alter", *broker, "--add-config", f"{key}={value}")
+        # A broker takes a dynamic value a moment after the answer, and the tool reads the old ones before it writes.
+        eventually(lambda: f"{key}={value}" in s.tool("", "configs", "--describe", *broker, keep=False).out)
     for key, value in [("broker.id", "5"), ("log.dirs", "/x"), ("num.io.threads", "999"), ("num.partitions", "7"), ("zookeeper.connect", "x:1"),
                        ("message.max.bytes", "-5"), ("compression.type", "rar")]:
         c(f"refuse on broker {key}={value}", "--alter", *broker, "--add-config", f"{key}={value}")
@@ -177,6 +179,7 @@ GROUP_MASKS = [(r"(consumer-[\w.-]+|console-consumer)-UUID", r"\1-ID"), (r"membe
 def groups(s):
     g = lambda label, *args, **more: s.tool(label, "groups", *args, **more)
     s.masks += GROUP_MASKS
+    g("", "--delete", "--all-groups", keep=False)
     s.tool("", "topics", "--create", "--topic", "gt", "--partitions", "3", keep=False)
     s.tool("", "topics", "--create", "--topic", "gu", "--partitions", "1", keep=False)
     # Explicit partitions by a keyless sticky producer would be random: raw frames place the records.

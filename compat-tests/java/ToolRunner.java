@@ -9,6 +9,8 @@ import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -41,11 +43,11 @@ public final class ToolRunner {
         return new PrintStream(new OutputStream() {
             @Override public void write(int b) {
                 Run run = CURRENT.get();
-                if (run != null) (err ? run.err : run.out).write(b);
+                if (run != null && run.exit == null) (err ? run.err : run.out).write(b);
             }
             @Override public void write(byte[] bytes, int at, int count) {
                 Run run = CURRENT.get();
-                if (run != null) (err ? run.err : run.out).write(bytes, at, count);
+                if (run != null && run.exit == null) (err ? run.err : run.out).write(bytes, at, count);
             }
         }, true, StandardCharsets.UTF_8);
     }
@@ -91,6 +93,24 @@ public final class ToolRunner {
         Runtime.getRuntime().halt(0);
     }
 
+    /** The console consumer counts in static fields: each run gets its own copy of the tool's classes. */
+    private static Class<?> find(String name) throws Exception {
+        if (!name.startsWith("org.apache.kafka.tools.consumer.ConsoleConsumer")) return Class.forName(name);
+        ClassLoader parent = ToolRunner.class.getClassLoader();
+        URL jar = Class.forName(name).getProtectionDomain().getCodeSource().getLocation();
+        ClassLoader own = new URLClassLoader(new URL[] {jar}, parent) {
+            @Override protected Class<?> loadClass(String wanted, boolean resolve) throws ClassNotFoundException {
+                if (!wanted.startsWith("org.apache.kafka.tools.")) return super.loadClass(wanted, resolve);
+                synchronized (getClassLoadingLock(wanted)) {
+                    Class<?> found = findLoadedClass(wanted);
+                    return found != null ? found : findClass(wanted);
+                }
+            }
+        };
+        Thread.currentThread().setContextClassLoader(own);
+        return own.loadClass(name);
+    }
+
     private static ObjectNode execute(JsonNode command) {
         Run run = new Run();
         if (command.hasNonNull("stdin")) run.in = new ByteArrayInputStream(command.get("stdin").asText().getBytes(StandardCharsets.UTF_8));
@@ -100,12 +120,12 @@ public final class ToolRunner {
         Thread thread = new Thread(() -> {
             CURRENT.set(run);
             try {
-                Class.forName(command.get("main").asText()).getMethod("main", String[].class).invoke(null, (Object) args);
+                find(command.get("main").asText()).getMethod("main", String[].class).invoke(null, (Object) args);
                 if (run.exit == null) run.exit = 0;
             } catch (InvocationTargetException e) {
                 if (run.exit == null) {
-                    run.exit = 1;
                     e.getCause().printStackTrace();
+                    run.exit = 1;
                 }
             } catch (Throwable e) {
                 e.printStackTrace();
