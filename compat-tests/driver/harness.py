@@ -19,7 +19,7 @@ TOOLS = {
     "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
     "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
     "log-dirs": "org.apache.kafka.tools.LogDirsCommand",
-    "api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+    "api-versions": "kafka.admin.BrokerApiVersionsCommand",
     "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
     "console-producer": "kafka.tools.ConsoleProducer",
     "dump-log": "kafka.tools.DumpLogSegments",
@@ -36,7 +36,7 @@ class Result:
         self.exit, self.out, self.err, self.late = exit_code, out, err, late
 
     def text(self):
-        return f"exit {self.exit}\n{self.out}" + (f"--- stderr\n{self.err}" if self.err.strip() else "")
+        return f"exit {self.exit}\n{self.out}" + (f"\n--- stderr\n{self.err}" if self.err.strip() else "")
 
 
 class Tools:
@@ -146,6 +146,16 @@ class Side:
             self.record(label, text)
         return text
 
+    def jvm(self, main, *args, timeout=60):
+        """A Java program in a JVM of its own (those with JVM shutdown hooks); returns its exit code and output."""
+        argv = ["java", "-Xmx256m", *proc.SMALL_JVM, *proc.java_env(os.path.join(self.folder, "client.log")),
+                "-cp", proc.CLASSES + ":" + proc.LIBS + "/*", main, *[str(a) for a in args]]
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
+            return Result(done.returncode, done.stdout, done.stderr)
+        except subprocess.TimeoutExpired as late:
+            return Result(None, (late.stdout or b"").decode(), (late.stderr or b"").decode(), True)
+
     def steps(self, text):
         """A client program's transcript: every line `## label` opens a check, the lines below it are the answer."""
         label, lines = None, []
@@ -164,6 +174,9 @@ COMMON_MASKS = [
     (r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d+", "DATE"),
     (r"/127\.0\.0\.1(:\d+)?", "/HOST"),
     (r"(?m)^\s+at .*\n?", ""),
+    (r"(deadlineMs|tries|nextAllowedTryMs)=\d+", r"\1=N"),
+    (r"timed out at \d+ after \d+", "timed out at T after N"),
+    (r"correlation id \d+", "correlation id N"),
     (r"[ \t]+\n", "\n"),
     (r"[ \t]{2,}", "  "),
 ]

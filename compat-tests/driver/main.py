@@ -25,6 +25,9 @@ def main():
             print(name)
         return 0
     folder = os.path.join(proc.WORK, f"run-{time.strftime('%m%d-%H%M%S')}-{os.getpid()}")
+    old = sorted(entry for entry in os.listdir(proc.WORK) if entry.startswith("run-"))
+    for entry in old[:-3]:
+        shutil.rmtree(os.path.join(proc.WORK, entry), ignore_errors=True)
     report = harness.Report(folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = scenarios.Run(report, folder, options)

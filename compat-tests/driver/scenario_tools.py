@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from harness import eventually
+from harness import TOOLS, eventually
 
 
 def topics(s):
@@ -177,7 +177,7 @@ GROUP_MASKS = [(r"(consumer-[\w.-]+|console-consumer)-UUID", r"\1-ID"), (r"membe
 
 
 def groups(s):
-    g = lambda label, *args, **more: s.tool(label, "groups", *args, **more)
+    g = lambda label, *args, **more: s.tool(label, "groups", *args, **{"sort": True, **more})
     s.masks += GROUP_MASKS
     g("", "--delete", "--all-groups", keep=False)
     s.tool("", "topics", "--create", "--topic", "gt", "--partitions", "3", keep=False)
@@ -218,7 +218,7 @@ def groups(s):
     g("delete offsets while live", "--delete-offsets", "--group", "g1", "--topic", "gt")
     s.tools.finish(live)
     eventually(lambda: "Empty" in s.tool("", "groups", "--describe", "--group", "g1", "--state", keep=False).out, 60)
-    reset = lambda label, *args, **more: g(label, "--reset-offsets", "--group", "g1", *args, sort=True, **more)
+    reset = lambda label, *args, **more: g(label, "--reset-offsets", "--group", "g1", *args, **more)
     reset("dry run to earliest", "--topic", "gt", "--to-earliest", "--dry-run")
     g("nothing has moved", "--describe", "--group", "g1", sort=True)
     reset("to earliest", "--topic", "gt", "--to-earliest", "--execute")
@@ -326,11 +326,11 @@ def perf_tools(s):
     got = s.tools.run("consumer-perf", ["--bootstrap-server", s.bootstrap, "--topic", "perf", "--messages", "50000", "--timeout", "20000"], timeout=60)
     s.record("consumer perf", finished(got) + f"\nall read: {len(got.out.splitlines()) >= 2}")
     s.tool("", "topics", "--create", "--topic", "veri", "--partitions", "2", keep=False)
-    got = s.tools.run("verifiable-producer", ["--topic", "veri", "--bootstrap-server", s.bootstrap, "--max-messages", "500", "--acks", "-1"], timeout=60)
+    got = s.jvm(TOOLS["verifiable-producer"], "--topic", "veri", "--bootstrap-server", s.bootstrap, "--max-messages", "500", "--acks", "-1")
     sent = [json.loads(line) for line in got.out.splitlines() if line.startswith("{")]
     s.record("verifiable producer", f"{finished(got)}\nacked {sum(e['name'] == 'producer_send_success' for e in sent)}")
-    got = s.tools.run("verifiable-consumer", ["--topic", "veri", "--bootstrap-server", s.bootstrap, "--group-id", "veri", "--max-messages", "500",
-                                              "--reset-policy", "earliest"], timeout=60)
+    got = s.jvm(TOOLS["verifiable-consumer"], "--topic", "veri", "--bootstrap-server", s.bootstrap, "--group-id", "veri", "--max-messages", "500",
+                "--reset-policy", "earliest")
     seen = [json.loads(line) for line in got.out.splitlines() if line.startswith("{")]
     s.record("verifiable consumer", f"{finished(got)}\nconsumed {sum(e.get('count', 0) for e in seen if e['name'] == 'records_consumed')}")
 

@@ -12,6 +12,7 @@ import java.lang.reflect.InvocationTargetException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
@@ -33,6 +34,10 @@ public final class ToolRunner {
         final List<Runnable> hooks = new CopyOnWriteArrayList<>();
         InputStream in = InputStream.nullInputStream();
         volatile Integer exit;
+        volatile Thread main;
+
+        /** After its exit a tool's own thread is only unwinding; its shutdown hooks may still speak. */
+        boolean silent() { return exit != null && Thread.currentThread() == main; }
     }
 
     private static final class Stopped extends RuntimeException {
@@ -43,11 +48,11 @@ public final class ToolRunner {
         return new PrintStream(new OutputStream() {
             @Override public void write(int b) {
                 Run run = CURRENT.get();
-                if (run != null && run.exit == null) (err ? run.err : run.out).write(b);
+                if (run != null && !run.silent()) (err ? run.err : run.out).write(b);
             }
             @Override public void write(byte[] bytes, int at, int count) {
                 Run run = CURRENT.get();
-                if (run != null && run.exit == null) (err ? run.err : run.out).write(bytes, at, count);
+                if (run != null && !run.silent()) (err ? run.err : run.out).write(bytes, at, count);
             }
         }, true, StandardCharsets.UTF_8);
     }
@@ -69,7 +74,7 @@ public final class ToolRunner {
         });
         Exit.Procedure stop = (status, message) -> {
             Run run = CURRENT.get();
-            if (run != null && run.exit == null) run.exit = status;
+            if (run != null && !run.silent()) run.exit = status;
             throw new Stopped();
         };
         Exit.setExitProcedure(stop);
@@ -132,21 +137,23 @@ public final class ToolRunner {
                 if (run.exit == null) run.exit = 1;
             }
         }, "tool-" + command.get("id").asText());
+        run.main = thread;
         thread.start();
         boolean late = false;
         try {
             thread.join(command.path("timeout").asLong(30_000));
-            if (thread.isAlive()) {
-                late = true;
-                for (Runnable hook : run.hooks) {
-                    Thread stopping = new Thread(hook);
-                    stopping.setDaemon(true);
-                    stopping.start();
-                }
-                thread.join(5_000);
-                if (thread.isAlive()) thread.interrupt();
-                thread.join(3_000);
+            late = thread.isAlive();
+            List<Thread> stopping = new ArrayList<>();
+            for (Runnable hook : run.hooks) {
+                Thread one = new Thread(() -> { CURRENT.set(run); hook.run(); });
+                one.setDaemon(true);
+                one.start();
+                stopping.add(one);
             }
+            for (Thread one : stopping) one.join(10_000);
+            thread.join(3_000);
+            if (thread.isAlive()) thread.interrupt();
+            thread.join(3_000);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
