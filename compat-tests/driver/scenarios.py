@@ -5,6 +5,7 @@ import traceback
 
 import harness
 import proc
+import probes
 import scenario_tools
 
 
@@ -65,4 +66,10 @@ ALL = [
     ("offsets", True, shared(scenario_tools.offsets)),
     ("perf-tools", True, shared(scenario_tools.perf_tools)),
     ("api-versions", True, scenario_tools.api_versions),
+    ("probe-versions", True, shared(probes.versions_probe)),
+    ("probe-produce", True, shared(probes.produce_probe)),
+    ("probe-fetch", True, shared(probes.fetch_probe)),
+    ("probe-groups", True, shared(probes.group_probe)),
+    ("probe-admin", True, shared(probes.admin_probe)),
+    ("probe-frames", True, shared(probes.frames_probe)),
 ]
