@@ -18,6 +18,12 @@ def fill(s, topic, counts, producer_id=-1, key=b"k", start=0, partition_batches=
                     raise RuntimeError(f"cannot fill {topic}-{partition}: {answer}")
 
 
+def fill_one(connection, topic, partition, value):
+    answer = produce(connection, topic, partition, wire.batch([(b"k", value)]))
+    if answer["ErrorCode"] != 0:
+        raise RuntimeError(f"cannot write to {topic}-{partition}: {answer}")
+
+
 def produce(connection, topic, partition, records, version=9, acks=-1, transactional_id=None):
     answer = connection.call(0, version, {"TransactionalId": transactional_id, "Acks": acks, "TimeoutMs": 10000, "TopicData": [
         {"Name": topic, "PartitionData": [{"Index": partition, "Records": records}]}]})
@@ -37,16 +43,16 @@ class Probe:
 
     def __init__(self, s):
         self.s = s
-        self.connection = s.broker.connect()
+        self.connection = s.broker.connect(6)
         self.ids = []
 
     def call(self, label, key, version, body):
         try:
             answer = self.connection.call(key, version, body)
-        except (ConnectionError, TimeoutError, ValueError) as broken:
+        except (OSError, ValueError) as broken:
             self.connection.close()
-            self.connection = self.s.broker.connect()
-            answer = f"{type(broken).__name__} {broken}" if isinstance(broken, ValueError) else "connection closed or silent"
+            self.connection = self.s.broker.connect(6)
+            answer = f"undecodable: {broken}" if isinstance(broken, ValueError) else "silent" if isinstance(broken, TimeoutError) else "closed"
         self.s.record(label, self.scrub(answer))
         return answer
 
@@ -196,7 +202,9 @@ def produce_probe(s):
     send("two idempotent batches", seq(0, pid=8888) + seq(1, pid=8888), partition=1)
     p.call("producers", 61, 0, {"Topics": [{"Name": "raw", "PartitionIndexes": [0, 1, 9]}, {"Name": "nowhere", "PartitionIndexes": [0]}]})
     for version in _every_version(p.connection, 22):
-        answer = p.connection.call(22, version, {"TransactionalId": None, "TransactionTimeoutMs": 60000, "ProducerId": -1, "ProducerEpoch": -1})
+        ask = {"TransactionalId": None, "TransactionTimeoutMs": 60000, "ProducerId": -1, "ProducerEpoch": -1}
+        # The first one of a broker's life may find the block of ids still being reserved.
+        answer = eventually(lambda: (lambda a: a if a["ErrorCode"] != 14 else None)(p.connection.call(22, version, ask)))
         s.record(f"InitProducerId v{version}", {**answer, "ProducerId": "P" if answer["ProducerId"] >= 0 else answer["ProducerId"]})
 
 

@@ -6,6 +6,8 @@ import traceback
 import harness
 import proc
 import probes
+import scenario_crash
+import scenario_disk
 import scenario_tools
 
 
@@ -72,4 +74,8 @@ ALL = [
     ("probe-groups", True, shared(probes.group_probe)),
     ("probe-admin", True, shared(probes.admin_probe)),
     ("probe-frames", True, shared(probes.frames_probe)),
+    ("disk-kafka-first", True, scenario_disk.kafka_first),
+    ("disk-ours-first", True, scenario_disk.subject_first),
+    ("crash-loop", False, scenario_crash.crash_loop),
+    ("power-cut", False, scenario_crash.power_cut),
 ]
