@@ -67,8 +67,7 @@ async fn adopt(
 ) -> Result<(), CoordinationError> {
     let highest = topic.partitions.iter().copied().max().unwrap_or(0);
     let partitions = (0..=highest).map(|partition| (partition, ReplicaAssignment::of(vec![broker]))).collect();
-    let assignment =
-        TopicAssignment { topic_id: Some(topic.topic_id.unwrap_or_else(topic_id::random)), partitions };
+    let assignment = TopicAssignment { topic_id: Some(topic.topic_id.unwrap_or_else(topic_id::random)), partitions };
     cluster.create_topic(&topic.name, &topic.config, &assignment).await?;
     let epoch = topic.latest_leader_epoch.max(0);
     let mut numbers = topic.partitions.clone();

@@ -122,10 +122,7 @@ impl Controller {
     }
 
     /// Returns when it is worth trying again.
-    async fn wait_for_vacancy(
-        &self,
-        events: &mut UnboundedReceiver<Event>,
-    ) -> Result<std::convert::Infallible, Ended> {
+    async fn wait_for_vacancy(&self, events: &mut UnboundedReceiver<Event>) -> Result<std::convert::Infallible, Ended> {
         while self.cluster.controller(true).await?.is_some() {
             while !self.next_events(events).await?.controller {}
         }
@@ -350,7 +347,8 @@ impl Reign<'_> {
                 unknown.into_iter().filter(|topic| !self.context.topics.contains_key(topic.as_str())).collect();
             self.guarded(self.cluster.delete_markers(self.elected.guard, &never).await)?;
         }
-        let topics: Vec<Arc<str>> = shared(marked.into_iter().filter(|t| self.context.topics.contains_key(t.as_str())).collect());
+        let topics: Vec<Arc<str>> =
+            shared(marked.into_iter().filter(|t| self.context.topics.contains_key(t.as_str())).collect());
         if topics.is_empty() {
             return Ok(());
         }

@@ -169,7 +169,10 @@ async fn a_controller_that_was_replaced_steps_back_and_returns() {
     let mut broker = start(store.new_session(), true).await;
     broker.expect(&["image brokers=1"]).await;
     store.delete("/controller", None).await.unwrap();
-    store.create("/controller", r#"{"version":1,"brokerid":9,"timestamp":"1"}"#.into(), CreateMode::Persistent).await.unwrap();
+    store
+        .create("/controller", r#"{"version":1,"brokerid":9,"timestamp":"1"}"#.into(), CreateMode::Persistent)
+        .await
+        .unwrap();
     broker.cluster.create_topic("t", &IndexMap::new(), &assignment(1)).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     store.delete("/controller", None).await.unwrap();

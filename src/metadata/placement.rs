@@ -191,7 +191,8 @@ mod tests {
     #[test]
     fn refuses_in_kafkas_words() {
         let start = Start { index: 7, shift: 7 };
-        let refusal = |brokers: &[PlacementBroker], count, factor| assign(brokers, count, factor, start, -1).unwrap_err();
+        let refusal =
+            |brokers: &[PlacementBroker], count, factor| assign(brokers, count, factor, start, -1).unwrap_err();
         let one = brokers(&[None]);
         assert_eq!(refusal(&one, 0, 1).0, ErrorCode::InvalidPartitions);
         assert_eq!(refusal(&one, 1, 0).0, ErrorCode::InvalidReplicationFactor);

@@ -137,8 +137,8 @@ impl ReplicaManager {
         let now = self.clock.now_ms();
         let min_insync_replicas = partition.log.config().min_insync_replicas;
         let fetch = FollowerFetch::new(params.replica_id, wanted.fetch_offset, wanted.log_start_offset);
-        let effects = partition
-            .change(|state| state.follower_fetched(now, fetch, partition.offsets(), min_insync_replicas));
+        let effects =
+            partition.change(|state| state.follower_fetched(now, fetch, partition.offsets(), min_insync_replicas));
         for effect in effects {
             match effect {
                 PartitionEffect::HighWatermarkAdvanced(_) => {

@@ -66,11 +66,7 @@ impl ClusterStore {
     }
 
     /// Announcements after `seen`, in order; `watch` waits for the next (ChildrenChanged of `/config/changes`).
-    pub async fn config_changes(
-        &self,
-        seen: Option<u64>,
-        watch: bool,
-    ) -> Result<Vec<ConfigChange>, CoordinationError> {
+    pub async fn config_changes(&self, seen: Option<u64>, watch: bool) -> Result<Vec<ConfigChange>, CoordinationError> {
         let names = self.children(paths::CONFIG_CHANGES, watch).await?;
         let mut sequences: Vec<(u64, String)> = names
             .iter()

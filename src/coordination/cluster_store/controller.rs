@@ -60,7 +60,9 @@ impl ClusterStore {
                 Some(MultiResult::Set { stat }) => Ok(Some(ElectedController { epoch: next, guard: stat.version })),
                 _ => Err(CoordinationError::Store("an election without an answer".into())),
             },
-            Err(CoordinationError::NodeExists(_) | CoordinationError::BadVersion(_)) => self.check_won(broker, next).await,
+            Err(CoordinationError::NodeExists(_) | CoordinationError::BadVersion(_)) => {
+                self.check_won(broker, next).await
+            }
             Err(fault) => Err(fault),
         }
     }

@@ -7,6 +7,7 @@
 mod brokers;
 mod configs;
 mod controller;
+mod legacy_offsets;
 mod partitions;
 mod producer_ids;
 mod topics;

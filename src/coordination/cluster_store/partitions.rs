@@ -88,7 +88,8 @@ impl ClusterStore {
                 Err(fault) if is_controller_moved(&fault) => return Err(fault),
                 Err(CoordinationError::BadVersion(_) | CoordinationError::NoNode(_)) => {
                     // Some are stale: the others must not suffer.
-                    let singles = chunk.iter().map(|one| self.store.multi(update_steps(guard, std::slice::from_ref(one))));
+                    let singles =
+                        chunk.iter().map(|one| self.store.multi(update_steps(guard, std::slice::from_ref(one))));
                     for done in join_all(singles).await {
                         match done {
                             Ok(results) => answers.extend(results.iter().filter_map(new_version).map(Ok)),

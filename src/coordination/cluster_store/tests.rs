@@ -140,10 +140,10 @@ async fn changes_of_configuration_are_announced_and_forgotten() {
 
     let mut events = store.events();
     let changes = cluster.config_changes(Some(0), true).await.unwrap();
-    assert_eq!(changes.iter().map(|c| (c.sequence, c.entity_path.as_str())).collect::<Vec<_>>(), [
-        (1, "topics/t"),
-        (2, "topics/t")
-    ]);
+    assert_eq!(
+        changes.iter().map(|c| (c.sequence, c.entity_path.as_str())).collect::<Vec<_>>(),
+        [(1, "topics/t"), (2, "topics/t")]
+    );
     let born = store.exists("/config/changes/config_change_0000000000", false).await.unwrap().unwrap().ctime_ms;
     cluster.purge_config_changes(born).await.unwrap();
     assert_eq!(cluster.config_changes(None, false).await.unwrap().len(), 3);

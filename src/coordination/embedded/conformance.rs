@@ -6,9 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::coordination::{
-    CoordinationError as Fault, CreateMode, Event, EventKind, MultiOp, MultiResult, ZnodeStore,
-};
+use crate::coordination::{CoordinationError as Fault, CreateMode, Event, EventKind, MultiOp, MultiResult, ZnodeStore};
 
 fn data(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
@@ -177,8 +175,12 @@ pub async fn multis(one: Arc<dyn ZnodeStore>, other: Arc<dyn ZnodeStore>) {
         ])
         .await
         .unwrap();
-    let [MultiResult::Created { path, stat }, MultiResult::Set { stat: set }, MultiResult::Checked, MultiResult::Deleted] =
-        results.as_slice()
+    let [
+        MultiResult::Created { path, stat },
+        MultiResult::Set { stat: set },
+        MultiResult::Checked,
+        MultiResult::Deleted,
+    ] = results.as_slice()
     else {
         panic!("{results:?}")
     };

@@ -47,7 +47,10 @@ async fn survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("coordination.redb");
     let store = EmbeddedStore::open(&path).unwrap();
-    store.multi(vec![create("/a", "1", CreateMode::Persistent), create("/a-b", "2", CreateMode::Persistent)]).await.unwrap();
+    store
+        .multi(vec![create("/a", "1", CreateMode::Persistent), create("/a-b", "2", CreateMode::Persistent)])
+        .await
+        .unwrap();
     store.create("/a/s_", Bytes::new(), CreateMode::PersistentSequential).await.unwrap();
     let (_, registered) = store.create("/a/me", Bytes::new(), CreateMode::Ephemeral).await.unwrap();
     store.set("/a", Bytes::from_static(b"3"), None).await.unwrap();

@@ -327,11 +327,7 @@ impl Tree {
             ..Node::default()
         });
         let stat = node.stat();
-        let undo = Undo::Created {
-            parent: parent_path.to_owned(),
-            name: name.to_owned(),
-            parent_pzxid: parent.pzxid,
-        };
+        let undo = Undo::Created { parent: parent_path.to_owned(), name: name.to_owned(), parent_pzxid: parent.pzxid };
         parent.children.insert(name, node);
         parent.creations = parent.creations.wrapping_add(1);
         parent.pzxid = zxid;
