@@ -2,10 +2,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use super::data::fetch_session::FetchSessions;
 use crate::{
     common::{BrokerId, Clock},
     coordination::ClusterStore,
-    coordinator::group::GroupCoordinator,
+    coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
     metadata::MetadataCache,
     replication::ReplicaManager,
 };
@@ -19,6 +20,8 @@ pub struct Services {
     pub cluster: Arc<ClusterStore>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
+    pub producer_ids: Arc<ProducerIdManager>,
+    pub fetch_sessions: Arc<FetchSessions>,
 }
 
 /// What is known of a connection once it is accepted (and, later, authenticated).

@@ -1,3 +1,4 @@
 //! Coordinators: event-sourced state machines over internal topics, and the runtime that drives them.
 
 pub mod group;
+pub mod producer_ids;
