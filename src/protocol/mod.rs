@@ -2,6 +2,8 @@
 //! Knows nothing of sockets, files' contents or brokers.
 
 pub mod chunk;
+pub mod frame;
 pub mod guard;
 pub mod header;
+pub mod hot;
 pub mod records;

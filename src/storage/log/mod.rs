@@ -1,5 +1,7 @@
 //! One partition's log (class `UnifiedLog`).
 
+pub mod validate;
+
 use bytes::BytesMut;
 
 use super::StorageError;
