@@ -3,6 +3,8 @@
 
 pub mod chunk;
 pub mod consumer_protocol;
+pub mod frame;
 pub mod guard;
 pub mod header;
+pub mod hot;
 pub mod records;
