@@ -3,6 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
+    admin::Admin,
     common::{BrokerId, Clock},
     coordination::ClusterStore,
     coordinator::group::GroupCoordinator,
@@ -19,6 +20,7 @@ pub struct Services {
     pub cluster: Arc<ClusterStore>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
+    pub admin: Arc<Admin>,
 }
 
 /// What is known of a connection once it is accepted (and, later, authenticated).
