@@ -145,7 +145,8 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            (proptest::collection::vec(0u8..4, 1..4), 0u64..10_000).prop_map(|(keys, wait_ms)| Step::Watch { keys, wait_ms }),
+            (proptest::collection::vec(0u8..4, 1..4), 0u64..10_000)
+                .prop_map(|(keys, wait_ms)| Step::Watch { keys, wait_ms }),
             (0u8..4, 1u64..5).prop_map(|(key, lucky)| Step::Check { key, lucky }),
             (0u64..5_000).prop_map(|by_ms| Step::Advance { by_ms }),
         ]

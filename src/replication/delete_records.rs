@@ -52,7 +52,12 @@ impl ReplicaManager {
         Ok((requested, low_watermark))
     }
 
-    async fn await_low_watermark(&self, tp: &TopicPartition, requested: Offset, timeout_ms: i32) -> DeleteRecordsResult {
+    async fn await_low_watermark(
+        &self,
+        tp: &TopicPartition,
+        requested: Offset,
+        timeout_ms: i32,
+    ) -> DeleteRecordsResult {
         let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
         let low_watermark = || {
             let partition = self.partition(tp)?;

@@ -79,10 +79,8 @@ impl Partition {
         if acks == -1 && state.is_under_min_isr(min_insync_replicas) {
             return Err(AppendFailure::Refused(ErrorCode::NotEnoughReplicas));
         }
-        let info = self
-            .log
-            .append_as_leader(records, state.leader_epoch(), origin, now)
-            .map_err(AppendFailure::Storage)?;
+        let info =
+            self.log.append_as_leader(records, state.leader_epoch(), origin, now).map_err(AppendFailure::Storage)?;
         let high_watermark = self.advance_high_watermark(&state, now, min_insync_replicas);
         Ok((info, high_watermark))
     }

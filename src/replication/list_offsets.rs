@@ -112,11 +112,9 @@ fn offset_for_timestamp(
     let found = match timestamp {
         LATEST_TIMESTAMP => return Ok(limits.latest(leader_epoch)),
         EARLIEST_TIMESTAMP | EARLIEST_LOCAL_TIMESTAMP => return Ok(Ok(earliest(log))),
-        LATEST_TIERED_TIMESTAMP => Some(TimestampAndOffset {
-            timestamp: NO_TIMESTAMP,
-            offset: NO_OFFSET,
-            leader_epoch: NO_LEADER_EPOCH,
-        }),
+        LATEST_TIERED_TIMESTAMP => {
+            Some(TimestampAndOffset { timestamp: NO_TIMESTAMP, offset: NO_OFFSET, leader_epoch: NO_LEADER_EPOCH })
+        }
         MAX_TIMESTAMP => log.offset_of_max_timestamp()?,
         time => log.offset_for_timestamp(time)?,
     };

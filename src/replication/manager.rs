@@ -19,9 +19,7 @@ use crate::{
     metadata::MetadataCache,
     metrics::{BrokerTopicStats, ReplicaManagerMetrics, catalog::PurgatoryMetrics},
     protocol::chunk::Records,
-    storage::{
-        AbortedTxn, FetchIsolation, LogManager, OffsetAndEpoch, StorageError, UnifiedLog, error::RecordError,
-    },
+    storage::{AbortedTxn, FetchIsolation, LogManager, OffsetAndEpoch, StorageError, UnifiedLog, error::RecordError},
 };
 
 /// What the manager needs to know of the broker's configuration.
@@ -254,7 +252,9 @@ impl ReplicaManager {
         if let StorageError::Io { dir, .. } = failure {
             tracing::error!(partition = %tp, %failure, "log dir is taken offline");
             for lost in self.logs.mark_offline(dir) {
-                if let Some((HostedPartition::Online(partition), _)) = self.partitions.remove(&lost.topic, lost.partition) {
+                if let Some((HostedPartition::Online(partition), _)) =
+                    self.partitions.remove(&lost.topic, lost.partition)
+                {
                     self.partitions.insert(&lost.topic, lost.partition, HostedPartition::Offline);
                     self.wake_all(partition.key);
                 }

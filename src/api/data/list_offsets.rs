@@ -68,7 +68,12 @@ impl Asker {
     }
 }
 
-fn by_time(ctx: &Context, tp: &TopicPartition, asked: &ListOffsetsPartition, asker: Asker) -> ListOffsetsPartitionResponse {
+fn by_time(
+    ctx: &Context,
+    tp: &TopicPartition,
+    asked: &ListOffsetsPartition,
+    asker: Asker,
+) -> ListOffsetsPartitionResponse {
     let replicas = &ctx.services.replicas;
     let epoch = asked.current_leader_epoch;
     let answer = replicas.list_offsets_from(tp, asked.timestamp, asker.isolation, epoch, asker.only_leader);

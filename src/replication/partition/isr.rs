@@ -72,10 +72,9 @@ impl PartitionState {
         }
         let lags = |id: &BrokerId| {
             *id != self.local
-                && !self
-                    .remotes
-                    .get(id)
-                    .is_some_and(|replica: &Replica| replica.is_caught_up(log.log_end_offset, now, self.lag_time_max_ms))
+                && !self.remotes.get(id).is_some_and(|replica: &Replica| {
+                    replica.is_caught_up(log.log_end_offset, now, self.lag_time_max_ms)
+                })
         };
         let (removing, isr): (Vec<_>, Vec<_>) = self.isr.members().iter().copied().partition(lags);
         if removing.is_empty() {

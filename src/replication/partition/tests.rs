@@ -8,13 +8,8 @@ const LAG_MS: i64 = 30_000;
 
 fn leader_of(replicas: &[BrokerId], isr: &[BrokerId]) -> PartitionState {
     let mut state = PartitionState::new(1, LAG_MS);
-    let decision = Leadership {
-        leader: 1,
-        leader_epoch: 0,
-        partition_epoch: 0,
-        isr: isr.to_vec(),
-        replicas: replicas.to_vec(),
-    };
+    let decision =
+        Leadership { leader: 1, leader_epoch: 0, partition_epoch: 0, isr: isr.to_vec(), replicas: replicas.to_vec() };
     assert_eq!(state.apply(0, &decision, 0), Some(true));
     state
 }
@@ -83,8 +78,7 @@ fn strangers_are_not_followers() {
 #[test]
 fn epochs_fence() {
     let mut state = leader_of(&[1], &[1]);
-    let decision =
-        Leadership { leader: 1, leader_epoch: 5, partition_epoch: 3, isr: vec![1], replicas: vec![1] };
+    let decision = Leadership { leader: 1, leader_epoch: 5, partition_epoch: 3, isr: vec![1], replicas: vec![1] };
     assert_eq!(state.apply(0, &decision, 42), Some(true));
     assert_eq!(state.epoch_start_offset(), 42);
     assert_eq!(state.check_leader(NO_LEADER_EPOCH), Ok(5));

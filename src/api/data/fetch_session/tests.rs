@@ -23,14 +23,7 @@ fn wants(topic: &str, partition: i32, fetch_offset: Offset) -> Requested {
 }
 
 fn fetch(session_id: i32, epoch: i32, partitions: Vec<Requested>) -> SessionRequest {
-    SessionRequest {
-        session_id,
-        epoch,
-        uses_topic_ids: false,
-        from_follower: false,
-        partitions,
-        forgotten: Vec::new(),
-    }
+    SessionRequest { session_id, epoch, uses_topic_ids: false, from_follower: false, partitions, forgotten: Vec::new() }
 }
 
 fn quiet(high_watermark: Offset) -> Outcome {
@@ -46,9 +39,12 @@ const FAILED: Outcome =
 
 fn order(context: &FetchContext) -> Vec<(String, i32)> {
     let mut seen = Vec::new();
-    context.for_each(|_| None, |requested| {
-        seen.push((requested.topic.as_deref().unwrap_or("?").to_owned(), requested.partition));
-    });
+    context.for_each(
+        |_| None,
+        |requested| {
+            seen.push((requested.topic.as_deref().unwrap_or("?").to_owned(), requested.partition));
+        },
+    );
     seen
 }
 
