@@ -1,1 +1,3 @@
 //! What the admin APIs check and write (class `ZkAdminManager`).
+
+pub mod configs;

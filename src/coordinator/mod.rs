@@ -2,3 +2,4 @@
 
 pub mod group;
 pub mod producer_ids;
+pub mod runtime;

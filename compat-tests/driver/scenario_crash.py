@@ -1,0 +1,258 @@
+"""kill -9 under load, damaged files between kill and start, and power cuts on a loop-mounted file system."""
+import fcntl
+import glob
+import os
+import random
+import shutil
+import struct
+import subprocess
+import time
+
+import proc
+
+PARTITIONS = 6
+VENV = os.path.join(proc.WORK, "venv", "bin", "python")
+CLIENTS = os.path.join(proc.COMPAT, "clients")
+
+
+def have_librdkafka():
+    return os.path.exists(VENV) and subprocess.run([VENV, "-c", "import confluent_kafka"], capture_output=True).returncode == 0
+
+
+class Load:
+    """The numbered writer, and the reader that holds the topic against what was acknowledged."""
+
+    def __init__(self, broker, folder, topic, partitions=PARTITIONS, rate=4000):
+        self.broker, self.folder, self.topic, self.partitions, self.rate = broker, folder, topic, partitions, rate
+        self.acks = os.path.join(folder, f"{topic}.acks")
+        open(self.acks, "w").close()
+        with broker.connect() as connection:
+            answer = connection.call(19, 4, {"timeoutMs": 10000, "Topics": [{"Name": topic, "NumPartitions": partitions, "ReplicationFactor": 1,
+                                                                          "Configs": [{"Name": "segment.bytes", "Value": "1048576"}]}]})
+            if answer["Topics"][0]["ErrorCode"] != 0:
+                raise RuntimeError(f"cannot create {topic}: {answer}")
+
+    def start(self):
+        self.process = proc.Process("load", [VENV, os.path.join(CLIENTS, "load.py"), self.broker.bootstrap, self.topic, str(self.partitions), self.acks, str(self.rate)],
+                                    os.path.join(self.folder, f"{self.topic}.load.log"))
+
+    def acked(self):
+        return os.path.getsize(self.acks)
+
+    def wait_progress(self, timeout=40):
+        """True once something more was acknowledged: the broker takes writes."""
+        before, end = self.acked(), time.monotonic() + timeout
+        while time.monotonic() < end:
+            if self.acked() > before:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def stop(self):
+        self.process.stop(70)
+
+    def verify(self):
+        done = subprocess.run([VENV, os.path.join(CLIENTS, "verify.py"), self.broker.bootstrap, self.topic, str(self.partitions), self.acks],
+                              capture_output=True, text=True, timeout=240)
+        return done.returncode == 0, (done.stdout + done.stderr).strip()
+
+
+def _partition_dir(broker, topic):
+    return random.choice(sorted(glob.glob(os.path.join(broker.log_dir, topic + "-*"))))
+
+
+def _garble(path):
+    if os.path.exists(path):
+        with open(path, "r+b") as out:
+            size = max(os.path.getsize(path), 16)
+            out.write(random.randbytes(min(size, 4096)))
+
+
+def torn_tail(broker, topic):
+    """Half a batch, as a write cut short leaves it, or bytes that are nothing at all."""
+    newest = sorted(glob.glob(os.path.join(_partition_dir(broker, topic), "*.log")))[-1]
+    with open(newest, "r+b") as log:
+        data = log.read()
+        tail = random.randbytes(random.randint(1, 500))
+        if random.random() < 0.6 and len(data) > 61:
+            # The header of a batch that claims more than there is.
+            tail = struct.pack(">qi", 1 << 40, 5000) + data[12:12 + random.randint(1, 49)]
+        if random.random() < 0.3:
+            tail = bytes(random.randint(12, 4096))
+        log.seek(0, 2)
+        log.write(tail)
+
+
+def _files(pattern, action):
+    def fault(broker, topic):
+        for path in glob.glob(os.path.join(_partition_dir(broker, topic), pattern)):
+            action(path)
+    fault.__name__ = f"{action.__name__.strip('_')} {pattern}"
+    return fault
+
+
+def _checkpoint(name, action):
+    def fault(broker, topic):
+        path = os.path.join(broker.log_dir, name)
+        if os.path.exists(path):
+            action(path)
+    fault.__name__ = f"{action.__name__.strip('_')} {name}"
+    return fault
+
+
+def _empty(path):
+    open(path, "w").close()
+
+
+SAFE = [torn_tail, _files("*.index", os.remove), _files("*.timeindex", os.remove), _files("*.snapshot", os.remove), _files("*.index", _garble), _files("*.timeindex", _garble),
+        _files("*.snapshot", _garble), _files("leader-epoch-checkpoint", os.remove), _checkpoint("recovery-point-offset-checkpoint", os.remove),
+        _checkpoint("recovery-point-offset-checkpoint", _garble), _checkpoint("log-start-offset-checkpoint", os.remove), _checkpoint("log-start-offset-checkpoint", _garble),
+        _checkpoint("replication-offset-checkpoint", os.remove), _checkpoint("recovery-point-offset-checkpoint", _empty), _files("*.index", _empty), _files("*.timeindex", _empty)]
+# Apache Kafka 3.9 takes the directory offline for these; here a start must succeed.
+STRICT = [_files("leader-epoch-checkpoint", _garble), _checkpoint("replication-offset-checkpoint", _garble), _files("leader-epoch-checkpoint", _empty),
+          _checkpoint("replication-offset-checkpoint", _empty)]
+
+
+def crash_loop(run, name):
+    """kill -9 at a random moment under load, fifty times; every other round also damages files before the start."""
+    if not have_librdkafka():
+        run.report.skip(name, "librdkafka is not here")
+        return
+    report = run.report
+    run.close_pair()
+    kind = run.options.subject
+    rounds = run.options.rounds or (50 if kind == "monedula" else 4)
+    seed = random.randrange(1 << 30)
+    random.seed(seed)
+    report.line(f"crash loop: {rounds} rounds, seed {seed}")
+    broker = proc.make(kind, os.path.join(run.folder, "crash"), overrides={"log.flush.offset.checkpoint.interval.ms": "1000", "log.index.interval.bytes": "512"})
+    broker.start()
+    load = Load(broker, run.folder, "crash")
+    load.start()
+    faults = SAFE + (STRICT if kind == "monedula" else [])
+    bad, longest = 0, 0.0
+    for number in range(1, rounds + 1):
+        if not load.wait_progress():
+            report.check(f"{name}: round {number} takes writes again", False, broker.process.tail())
+            bad += 1
+            break
+        time.sleep(random.uniform(0.05, 1.2))
+        broker.kill()
+        fault = random.choice(faults) if number % 2 == 0 else None
+        if fault:
+            fault(broker, "crash")
+        began = time.monotonic()
+        if kind == "kafka":
+            time.sleep(8)  # until ZooKeeper forgets the dead broker's session
+        try:
+            broker.start(60)
+        except RuntimeError as error:
+            report.check(f"{name}: round {number} starts" + (f" after {fault.__name__}" if fault else ""), False, error)
+            bad += 1
+            break
+        longest = max(longest, time.monotonic() - began)
+        if number % 10 == 0 or fault:
+            report.line(f".... round {number}{': ' + fault.__name__ if fault else ''}, started in {time.monotonic() - began:.2f} s, {load.acked() >> 10} KiB of acks")
+        if number % 10 == 0:
+            ok, text = load.verify()
+            if not report.check(f"{name}: after {number} rounds every acked record is there once and in order", ok, text):
+                bad += 1
+                break
+    load.stop()
+    if not bad:
+        ok, text = load.verify()
+        report.check(f"{name}: at the end every acked record is there once and in order ({text})", ok, text)
+        with open(load.acks) as acks:
+            report.check(f"{name}: the load was real", sum(1 for _ in acks) > 1000)
+    report.line(f".... slowest start {longest:.2f} s")
+    code = broker.stop()
+    report.check(f"{name}: stops cleanly", code in (0, 143), f"exit {code}")
+    broker.close()
+
+
+SHUTDOWN_IOCTL, NO_LOG_FLUSH = 0x8004587D, 2
+
+
+class LoopMount:
+    """An ext4 file system in a file, whose power can be cut."""
+
+    def __init__(self, folder):
+        self.image, self.point = os.path.join(folder, "disk.img"), os.path.join(folder, "disk")
+        os.makedirs(self.point, exist_ok=True)
+        with open(self.image, "wb") as image:
+            image.truncate(1 << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-F", self.image], check=True, capture_output=True, timeout=60)
+        self.mount()
+
+    def mount(self):
+        subprocess.run(["mount", "-o", "loop", self.image, self.point], check=True, capture_output=True, timeout=30)
+
+    def cut(self):
+        handle = os.open(self.point, os.O_RDONLY)
+        try:
+            fcntl.ioctl(handle, SHUTDOWN_IOCTL, struct.pack("I", NO_LOG_FLUSH))
+        finally:
+            os.close(handle)
+
+    def unmount(self):
+        for _ in range(50):
+            if subprocess.run(["umount", self.point], capture_output=True).returncode == 0:
+                return
+            time.sleep(0.1)
+        subprocess.run(["umount", "-l", self.point], capture_output=True)
+
+
+def power_cut(run, name):
+    """The power goes while records are acknowledged with flush.messages=1: none of them may be lost."""
+    if os.geteuid() != 0 or not have_librdkafka() or not shutil.which("mkfs.ext4"):
+        run.report.skip(name, "needs root, mkfs.ext4 and librdkafka")
+        return
+    run.close_pair()
+    folder = os.path.join(run.folder, "power")
+    os.makedirs(folder, exist_ok=True)
+    try:
+        disk = LoopMount(folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        run.report.skip(name, f"no loop mounts here: {error}")
+        return
+    try:
+        _power_cut(run, name, folder, disk)
+    finally:
+        proc.stop_all()
+        disk.unmount()
+
+
+def _power_cut(run, name, folder, disk):
+    kind = run.options.subject
+    rounds = 10 if kind == "monedula" else 2
+    broker = proc.make(kind, os.path.join(folder, "broker"), log_dirs=os.path.join(disk.point, "data"), overrides={
+        "log.flush.interval.messages": "1", "log.flush.offset.checkpoint.interval.ms": "1000"})
+    broker.start()
+    load = Load(broker, folder, "power", partitions=3, rate=2000)
+    load.start()
+    # The topic's own creation is not promised to survive: let it reach the disk before the first cut.
+    load.wait_progress()
+    time.sleep(2)
+    os.sync()
+    for number in range(1, rounds + 1):
+        if not load.wait_progress():
+            run.report.check(f"{name}: round {number} takes writes", False, broker.process.tail())
+            return
+        time.sleep(random.uniform(0.1, 1.5))
+        disk.cut()
+        time.sleep(0.05)
+        broker.kill()
+        disk.unmount()
+        disk.mount()
+        if kind == "kafka":
+            time.sleep(8)
+        try:
+            broker.start(60)
+        except RuntimeError as error:
+            run.report.check(f"{name}: round {number} starts", False, error)
+            return
+        ok, text = load.verify()
+        if not run.report.check(f"{name}: cut {number}: every acked record is there ({text.splitlines()[-1] if text else ''})", ok, text):
+            break
+    load.stop()
+    broker.close()

@@ -1,0 +1,81 @@
+"""The list of scenarios, and the pair of brokers most of them share."""
+import os
+import sys
+import traceback
+
+import harness
+import proc
+import probes
+import scenario_crash
+import scenario_disk
+import scenario_tools
+
+
+class Run:
+    def __init__(self, report, folder, options):
+        self.report, self.folder, self.options = report, folder, options
+        self.sides = None
+        self._tools = None
+
+    @property
+    def tools(self):
+        if self._tools is None:
+            self._tools = harness.Tools(self.folder)
+        return self._tools
+
+    def pair(self):
+        """Both brokers with the same server.properties, started once and shared by the scenarios that only talk to them."""
+        if self.sides is None:
+            reference = proc.make("kafka", os.path.join(self.folder, "reference"))
+            subject = proc.make(self.options.subject, os.path.join(self.folder, "subject"))
+            self.report.line(f"starting kafka and {self.options.subject}")
+            self.sides = [harness.Side(broker.start(), self.tools, broker.folder) for broker in (reference, subject)]
+        return self.sides
+
+    def close_pair(self):
+        if self.sides:
+            for side in self.sides:
+                side.broker.close()
+            self.sides = None
+
+    def close(self):
+        self.close_pair()
+        if self._tools is not None:
+            self._tools.stop()
+
+    def all(self):
+        for name, quick, scenario in ALL:
+            if not harness.wanted(name, self.options.only) or (self.options.quick and not quick):
+                continue
+            self.report.line(f"== {name}")
+            try:
+                scenario(self, name)
+            except Exception:
+                self.report.check(f"{name}: runs", False, traceback.format_exc())
+
+
+def shared(script):
+    """A scenario that is a script for one side, run on the shared pair."""
+    return lambda run, name: harness.both(run.report, name, run.pair(), script)
+
+
+# name, part of --quick, scenario
+ALL = [
+    ("topics", True, shared(scenario_tools.topics)),
+    ("configs", True, shared(scenario_tools.configs)),
+    ("console", True, shared(scenario_tools.console)),
+    ("groups", True, shared(scenario_tools.groups)),
+    ("offsets", True, shared(scenario_tools.offsets)),
+    ("perf-tools", True, shared(scenario_tools.perf_tools)),
+    ("api-versions", True, scenario_tools.api_versions),
+    ("probe-versions", True, shared(probes.versions_probe)),
+    ("probe-produce", True, shared(probes.produce_probe)),
+    ("probe-fetch", True, shared(probes.fetch_probe)),
+    ("probe-groups", True, shared(probes.group_probe)),
+    ("probe-admin", True, shared(probes.admin_probe)),
+    ("probe-frames", True, shared(probes.frames_probe)),
+    ("disk-kafka-first", True, scenario_disk.kafka_first),
+    ("disk-ours-first", True, scenario_disk.subject_first),
+    ("crash-loop", False, scenario_crash.crash_loop),
+    ("power-cut", False, scenario_crash.power_cut),
+]

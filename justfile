@@ -1,0 +1,29 @@
+# The commands of everyday work. `just` alone lists them.
+
+default:
+    @just --list
+
+# Formatting and lints, as the test command checks them.
+check:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+
+# Unit tests.
+test *args:
+    cargo test {{args}}
+
+# Everything: lints, unit tests, Apache Kafka's tools and clients side by side, crashes, a short benchmark.
+compat *args:
+    ./compat-tests/run {{args}}
+
+# The benchmark against Apache Kafka on this machine.
+bench *args:
+    python3 compat-tests/bench {{args}}
+
+# A fuzz target, for as long as asked: `just fuzz record_batch 600`.
+fuzz target seconds="60":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# The crate's documentation.
+docs:
+    cargo doc --no-deps --document-private-items
