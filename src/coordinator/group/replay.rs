@@ -160,14 +160,3 @@ impl Group {
         self.subscribed_topics = self.compute_subscribed_topics();
     }
 }
-
-/// A control record's key: version, then what the marker says (`ControlRecordType`).
-#[must_use]
-pub fn is_commit_marker(key: &[u8]) -> Option<bool> {
-    let [_, _, high, low, ..] = *key else { return None };
-    match i16::from_be_bytes([high, low]) {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
-    }
-}

@@ -37,6 +37,7 @@ pub struct Harness {
     /// Writes wait here while `is_holding`.
     held: VecDeque<(Vec<CoordinatorRecord>, Option<TransactionalProducer>, After)>,
     pub is_holding: bool,
+    is_releasing: bool,
     /// Tokens given out and not answered yet.
     pub open: Vec<ReplyTo>,
     pub replies: Vec<(ReplyTo, Reply)>,
@@ -55,6 +56,7 @@ impl Harness {
             next_uuid: 0,
             held: VecDeque::new(),
             is_holding: false,
+            is_releasing: false,
             open: Vec::new(),
             replies: Vec::new(),
         }
@@ -81,13 +83,14 @@ impl Harness {
             assert!(!records.is_empty(), "an empty write");
             self.held.push_back((records, transaction, after));
         }
-        if !self.is_holding {
+        if !self.is_holding && !self.is_releasing {
             self.release(Ok(()));
         }
     }
 
     /// Ends the held writes, one by one.
     pub fn release(&mut self, outcome: Result<(), ErrorCode>) {
+        self.is_releasing = true;
         while let Some((records, transaction, after)) = self.held.pop_front() {
             let base_offset = self.next_offset;
             if outcome.is_ok() {
@@ -97,6 +100,7 @@ impl Harness {
             let step = self.shard.written(self.now(), after, outcome.map(|()| base_offset));
             self.take_step(step);
         }
+        self.is_releasing = false;
         self.settle();
     }
 

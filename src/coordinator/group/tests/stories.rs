@@ -184,7 +184,13 @@ impl Story {
             let (name, topics) = text.split_once(':').unwrap_or((text, "t"));
             (Arc::from(name), subscription(&topics.split('+').collect::<Vec<_>>()))
         };
-        cmd.protocols = args.value("protocols").unwrap_or("range").split(',').map(protocol).collect();
+        cmd.protocols = args
+            .value("protocols")
+            .unwrap_or("range")
+            .split(',')
+            .filter(|text| !text.is_empty())
+            .map(protocol)
+            .collect();
         let token = self.harness.join(cmd);
         self.names.insert(token, args.word(1).to_owned());
     }
@@ -212,7 +218,10 @@ impl Story {
         let leaving: Vec<(String, Option<&str>)> = args.words[1..]
             .iter()
             .filter(|word| !word.contains('='))
-            .map(|word| word.split_once('/').map_or((full(word), None), |(id, instance)| (full(id), Some(instance))))
+            .map(|word| {
+                let (id, instance) = word.split_once('/').map_or((*word, None), |(id, instance)| (id, Some(instance)));
+                (full(id), instance)
+            })
             .collect();
         let leaving = leaving.iter().map(|(id, instance)| (id.as_str(), *instance)).collect();
         let token = self.harness.leave(group(args), leaving);
