@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::data::fetch_session::FetchSessions;
 use crate::{
-    admin::configs::ConfigAdmin,
+    admin::{Admin, configs::ConfigAdmin},
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
     coordination::ClusterStore,
@@ -22,6 +22,7 @@ pub struct Services {
     pub cluster: Arc<ClusterStore>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
+    pub admin: Arc<Admin>,
     pub config: Arc<DynamicConfig>,
     pub loggers: Arc<Loggers>,
     pub producer_ids: Arc<ProducerIdManager>,

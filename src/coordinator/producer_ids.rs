@@ -1,8 +1,6 @@
 //! Producer ids for everybody who asks (classes `ProducerIdManager`, `RPCProducerIdManager`): handed out of a block of
 //! 1000 that the coordination store gave to this broker alone.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -63,7 +61,8 @@ impl Blocks {
 pub struct ProducerIdManager {
     broker_id: BrokerId,
     blocks: Mutex<Blocks>,
-    allocating: AtomicBool,
+    /// Held while the store is asked: those who come meanwhile wait for the same block.
+    allocating: tokio::sync::Mutex<()>,
     /// Wakes whoever minds the blocks, see [`Self::run`].
     wanted: Notify,
 }
@@ -71,7 +70,7 @@ pub struct ProducerIdManager {
 impl ProducerIdManager {
     #[must_use]
     pub fn new(broker_id: BrokerId) -> Self {
-        Self { broker_id, blocks: Mutex::default(), allocating: AtomicBool::new(false), wanted: Notify::new() }
+        Self { broker_id, blocks: Mutex::default(), allocating: tokio::sync::Mutex::new(()), wanted: Notify::new() }
     }
 
     /// A producer id that nobody else has or had. COORDINATOR_LOAD_IN_PROGRESS, on which clients try again, while no
@@ -86,6 +85,10 @@ impl ProducerIdManager {
                 Ok(id)
             }
             None => {
+                let _turn = self.allocating.lock().await;
+                if let (Some(id), _) = self.blocks.lock().claim() {
+                    return Ok(id);
+                }
                 self.allocate(cluster).await;
                 self.blocks.lock().claim().0.ok_or(ErrorCode::CoordinatorLoadInProgress)
             }
@@ -97,29 +100,19 @@ impl ProducerIdManager {
     pub async fn run(&self, cluster: &ClusterStore) {
         loop {
             self.wanted.notified().await;
-            self.allocate(cluster).await;
+            let _turn = self.allocating.lock().await;
+            let is_low = self.blocks.lock().following.is_none();
+            if is_low {
+                self.allocate(cluster).await;
+            }
         }
     }
 
-    /// One allocation at a time; the others answer that they are loading.
     async fn allocate(&self, cluster: &ClusterStore) {
-        if self.allocating.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let _done = Done(&self.allocating);
         match cluster.allocate_producer_id_block(self.broker_id).await {
             Ok((first, length)) => self.blocks.lock().add(Block::new(first, length)),
             Err(fault) => tracing::warn!(%fault, "no block of producer ids"),
         }
-    }
-}
-
-/// Ends an allocation even if the request that began it is gone.
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }
 

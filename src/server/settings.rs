@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    admin::AdminConfig,
     config::BrokerConfig,
     coordinator::group::GroupConfig,
     network::{ListenerConfig, NetworkConfig},
@@ -49,6 +50,27 @@ pub fn groups(config: &BrokerConfig) -> GroupConfig {
         commit_timeout_ms: keys.offsets_commit_timeout_ms,
         commit_required_acks: keys.offsets_commit_required_acks,
     }
+}
+
+pub fn admin(config: &BrokerConfig) -> AdminConfig {
+    AdminConfig {
+        num_partitions: config.general.num_partitions,
+        default_replication_factor: saturated(config.replication.default_replication_factor),
+        auto_create_topics_enable: config.general.auto_create_topics_enable,
+        delete_topic_enable: config.general.delete_topic_enable,
+        offsets_topic_num_partitions: config.group.offsets_topic_num_partitions,
+        offsets_topic_replication_factor: config.group.offsets_topic_replication_factor,
+        offsets_topic_segment_bytes: config.group.offsets_topic_segment_bytes,
+        transaction_topic_num_partitions: config.transaction.transaction_state_log_num_partitions,
+        transaction_topic_replication_factor: config.transaction.transaction_state_log_replication_factor,
+        transaction_topic_segment_bytes: config.transaction.transaction_state_log_segment_bytes,
+        transaction_topic_min_isr: config.transaction.transaction_state_log_min_isr,
+    }
+}
+
+/// Replication factors travel as 16 bits.
+fn saturated(factor: i32) -> i16 {
+    i16::try_from(factor).unwrap_or(i16::MAX)
 }
 
 pub fn network(config: &BrokerConfig) -> NetworkConfig {

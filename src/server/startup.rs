@@ -17,9 +17,10 @@ use super::{
     logging,
     scheduler::Scheduler,
     settings,
-    topic_configs::TopicConfigs,
+    topic_configs::{ConfigRules, TopicConfigs},
 };
 use crate::{
+    admin::Admin,
     api::{Services, data::fetch_session::FetchSessions},
     common::{Clock, topic_name::GROUP_METADATA_TOPIC},
     config::{BrokerConfig, DynamicConfig, Loggers},
@@ -149,6 +150,8 @@ async fn build_services(
     );
     let partitions = offsets_partitions(cluster, &keys).await.map_err(refuse)?;
     let groups = GroupCoordinator::new(settings::groups(&keys), Arc::clone(&replicas), Arc::clone(clock), partitions);
+    let rules = Arc::new(ConfigRules(Arc::clone(&config)));
+    let admin = Arc::new(Admin::new(Arc::clone(cluster), Arc::clone(&metadata), settings::admin(&keys), rules));
     let slots = usize::try_from(keys.network.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let apply_levels = Box::new(|levels: &BTreeMap<String, String>| logging::set_levels(levels));
     Ok(Arc::new(Services {
@@ -159,6 +162,7 @@ async fn build_services(
         cluster: Arc::clone(cluster),
         replicas,
         groups,
+        admin,
         config,
         loggers: Arc::new(Loggers::new("INFO", &["monedula"], apply_levels)),
         producer_ids: Arc::new(ProducerIdManager::new(identity.broker_id)),

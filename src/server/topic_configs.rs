@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 use parking_lot::RwLock;
 
 use crate::{
-    config::{DynamicConfig, LogConfig},
+    admin::{self, TopicConfigEntry},
+    config::{DynamicConfig, LogConfig, describe, topic},
     coordination::{ClusterStore, CoordinationError},
 };
 
@@ -56,5 +57,26 @@ impl TopicConfigs {
 
     pub fn topics(&self) -> Vec<Arc<str>> {
         self.overrides.read().keys().cloned().collect()
+    }
+}
+
+/// What the admin room asks of topic configurations.
+pub struct ConfigRules(pub Arc<DynamicConfig>);
+
+impl admin::TopicConfigs for ConfigRules {
+    fn validate(&self, overrides: &Overrides) -> Result<(), String> {
+        topic::validate(&self.0.snapshot(), overrides).map_err(|fault| fault.to_string())
+    }
+
+    fn describe(&self, overrides: &Overrides) -> Vec<TopicConfigEntry> {
+        let entries = describe::describe_topic(&self.0, overrides).unwrap_or_default();
+        let entry = |it: describe::ConfigEntry| TopicConfigEntry {
+            name: it.name,
+            value: it.value,
+            read_only: it.read_only,
+            source: it.source as i8,
+            sensitive: it.sensitive,
+        };
+        entries.into_iter().map(entry).collect()
     }
 }

@@ -98,9 +98,14 @@ fn session_context(ctx: &Context, request: FetchRequest, from_follower: bool) ->
 /// The image's own copy of the name where there is one; an id that is not in the image has none.
 fn topic_name(image: &MetadataImage, uses_topic_ids: bool, name: &str, id: Uuid) -> Option<Arc<str>> {
     if uses_topic_ids {
-        return image.topics_by_id.get(&id).cloned();
+        return name_of_id(image, id);
     }
     Some(image.topic(name).map_or_else(|| Arc::from(name), |topic| Arc::clone(&topic.name)))
+}
+
+/// The nil id is no id, though topics of before KIP-516 carry it.
+fn name_of_id(image: &MetadataImage, id: Uuid) -> Option<Arc<str>> {
+    if id.is_nil() { None } else { image.topics_by_id.get(&id).cloned() }
 }
 
 /// What is read, and what is refused unread. Positions are those of the session's reading order.
@@ -116,7 +121,7 @@ impl Plan {
         let image = ctx.services.metadata.load();
         let mut plan = Self::default();
         let mut position = 0;
-        let resolve = |id| image.topics_by_id.get(&id).cloned();
+        let resolve = |id| name_of_id(&image, id);
         context.for_each(resolve, |requested| {
             match admit(&image, requested) {
                 Ok(fetch) => {

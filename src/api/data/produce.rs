@@ -16,7 +16,7 @@ use crate::{
     protocol::{
         chunk::Chunk,
         hot::produce::{ProducePartitionResponse, ProduceRequest, ProduceResponse, ProduceTopicResponse, RecordError},
-        records::{batch::BatchHeader, produce::check_produce_records},
+        records::{batch::BatchHeader, iter::batches, produce::check_produce_records},
     },
     replication::{AppendRequest, AppendResult},
     storage::AppendOrigin,
@@ -50,7 +50,7 @@ struct Plan {
 /// Sorts out what can be refused without asking the log. Every partition has its place in the response already.
 fn admit(ctx: &Context, request: ProduceRequest) -> (ProduceResponse, Plan) {
     let image = ctx.services.metadata.load();
-    let refused_whole = request.transactional_id.is_none() && has_transactional_records(&request);
+    let refused_whole = request.transactional_id.is_none() && has_transactional_records(ctx.version, &request);
     let mut response = ProduceResponse::default();
     let mut plan = Plan { requests: Vec::with_capacity(request.topics.len()), places: SmallVec::new() };
     for topic in request.topics {
@@ -102,21 +102,25 @@ fn admit_partition(
     let known = image.topic(topic).filter(|_| image.partition(topic, partition).is_some());
     let Some(known) = known else { return Err(Refused::plain(ErrorCode::UnknownTopicOrPartition)) };
     check_produce_records(version, records).map_err(|(code, _)| Refused::plain(code))?;
-    if is_transactional(records) {
+    if is_transactional(version, records) {
         let message = Some("Partition was not added to the transaction");
         return Err(Refused { code: ErrorCode::InvalidTxnState, message });
     }
     Ok(TopicPartition::new(std::sync::Arc::clone(&known.name), partition))
 }
 
-fn has_transactional_records(request: &ProduceRequest) -> bool {
+fn has_transactional_records(version: i16, request: &ProduceRequest) -> bool {
     let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
-    partitions.filter_map(|partition| partition.records.as_ref()).any(|records| is_transactional(records))
+    partitions.filter_map(|partition| partition.records.as_ref()).any(|records| is_transactional(version, records))
 }
 
-/// Decided on the batch, not on the request's field (S-7). From version 3 on there is one batch; before, none was.
-fn is_transactional(records: &[u8]) -> bool {
-    BatchHeader::parse(records).is_ok_and(|header| header.has_producer_id() && header.is_transactional())
+/// Decided on every batch, not on the request's field (S-7). From version 3 on more than one batch is refused anyway.
+fn is_transactional(version: i16, records: &[u8]) -> bool {
+    let of_transaction = |header: &BatchHeader| header.has_producer_id() && header.is_transactional();
+    if version >= 3 {
+        return BatchHeader::parse(records).is_ok_and(|header| of_transaction(&header));
+    }
+    batches(records).map_while(Result::ok).any(|batch| of_transaction(&batch.header))
 }
 
 fn fill(outcome: &mut ProducePartitionResponse, result: AppendResult) {
