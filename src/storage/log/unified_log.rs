@@ -126,8 +126,9 @@ impl UnifiedLog {
 
     pub(super) fn from_parts(parts: Parts) -> Self {
         let active = parts.segments.active();
-        let tail = Tail::new(parts.log_end_offset, active.base_offset(), active.size(), parts.high_watermark);
+        let mut tail = Tail::new(parts.log_end_offset, active.base_offset(), active.size(), parts.high_watermark);
         let first_unstable = parts.producers.first_unstable_offset().map(|first| first.max(parts.log_start_offset));
+        tail.first_unstable = first_unstable.map(|offset| tail.place(offset));
         let parent_dir: Arc<Path> = parts.dir.parent().unwrap_or(&parts.dir).into();
         let now = parts.context.clock.now_ms();
         Self {
