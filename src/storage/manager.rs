@@ -105,7 +105,8 @@ impl LogManager {
         let mut agreed = DirIdentity::default();
         for dir in &self.dirs {
             let Some(found) = dir.identity()? else { continue };
-            let differs = |one: &Option<String>, other: &Option<String>| one.is_some() && other.is_some() && one != other;
+            let differs =
+                |one: &Option<String>, other: &Option<String>| one.is_some() && other.is_some() && one != other;
             let broker = (agreed.broker_id.map(|id| id.to_string()), found.broker_id.map(|id| id.to_string()));
             if differs(&broker.0, &broker.1) || differs(&agreed.cluster_id, &found.cluster_id) {
                 return Err(StorageError::Startup(format!(
@@ -122,7 +123,9 @@ impl LogManager {
     /// Writes `meta.properties` where it is missing. `Err` if a dir belongs to another broker or cluster.
     pub fn write_identity(&self, broker_id: BrokerId, cluster_id: &str) -> Result<(), StorageError> {
         let known = self.identity()?;
-        if known.broker_id.is_some_and(|id| id != broker_id) || known.cluster_id.as_deref().is_some_and(|id| id != cluster_id) {
+        if known.broker_id.is_some_and(|id| id != broker_id)
+            || known.cluster_id.as_deref().is_some_and(|id| id != cluster_id)
+        {
             return Err(StorageError::Startup(format!(
                 "Configured broker.id {broker_id} and cluster id {cluster_id} do not match meta.properties, which says {known:?}. \
                  If you moved your data, make sure your configured broker.id matches. If you intend to create a new broker, \

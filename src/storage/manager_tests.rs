@@ -98,11 +98,20 @@ fn a_deleted_log_leaves_nothing_to_its_successor() {
         assert!(log.append_as_leader(batch(), 0, AppendOrigin::Client, 1).is_err());
         let fresh = manager.get_or_create(&tp, None, LogConfig::default()).unwrap();
         fresh.append_as_leader(batch(), 0, AppendOrigin::Client, 1).unwrap();
-        assert_eq!(fs::read_dir(dir.path().join("data")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(), 2);
+        assert_eq!(
+            fs::read_dir(dir.path().join("data")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(),
+            2
+        );
         manager.delete_pending(1_000 + 59_999);
-        assert_eq!(fs::read_dir(dir.path().join("data")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(), 2);
+        assert_eq!(
+            fs::read_dir(dir.path().join("data")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(),
+            2
+        );
         manager.delete_pending(1_000 + 60_000);
-        assert_eq!(fs::read_dir(dir.path().join("data")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(), 1);
+        assert_eq!(
+            fs::read_dir(dir.path().join("data")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(),
+            1
+        );
         assert!(manager.has_online_dir());
     }
     let manager = open(&[dir.path()]);

@@ -20,7 +20,11 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<EpochEntry>>> {
     if text.is_empty() {
         return Ok(None);
     }
-    entry_lines(&text)?.into_iter().map(|line| entry(line).ok_or_else(|| malformed(line))).collect::<io::Result<_>>().map(Some)
+    entry_lines(&text)?
+        .into_iter()
+        .map(|line| entry(line).ok_or_else(|| malformed(line)))
+        .collect::<io::Result<_>>()
+        .map(Some)
 }
 
 fn entry(line: &str) -> Option<EpochEntry> {

@@ -52,7 +52,8 @@ mod tests {
     fn garbage_is_an_error_and_not_a_panic() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
-        for bad in ["1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 1 2\n", "0\n-1\n", "\0\0\0\0", "0\n1\na b c\n"] {
+        for bad in ["1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 1 2\n", "0\n-1\n", "\0\0\0\0", "0\n1\na b c\n"]
+        {
             std::fs::write(&path, bad).unwrap();
             assert!(read(&path).is_err(), "{bad:?}");
         }

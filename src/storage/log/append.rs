@@ -276,7 +276,8 @@ impl UnifiedLog {
             let last_stable_offset = producers.last_stable_offset_after(txn);
             if txn.aborted {
                 let path = segment.path(&dir, TXN_INDEX_SUFFIX);
-                transaction_index::append(&path, aborted_entry(txn, last_stable_offset)).map_err(|error| self.fatal(error))?;
+                transaction_index::append(&path, aborted_entry(txn, last_stable_offset))
+                    .map_err(|error| self.fatal(error))?;
                 segment.set_has_txn_index(true);
             }
             producers.complete(txn);

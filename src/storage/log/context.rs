@@ -25,7 +25,12 @@ pub struct LogContext {
 impl LogContext {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, producer_id_expiration_ms: i64) -> Arc<Self> {
-        Arc::new(Self { clock, producer_id_expiration_ms, open_files: OpenFiles::default(), deferred: Deferred::default() })
+        Arc::new(Self {
+            clock,
+            producer_id_expiration_ms,
+            open_files: OpenFiles::default(),
+            deferred: Deferred::default(),
+        })
     }
 }
 

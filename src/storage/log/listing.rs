@@ -6,9 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::segment::{
-    DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SNAPSHOT_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX,
-};
+use super::segment::{DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SNAPSHOT_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX};
 use crate::{
     common::Offset,
     storage::{checkpoint::partition_metadata, log::file_records::BatchScanner},
@@ -89,12 +87,11 @@ fn finish_renames(dir: &Path, names: &[String]) -> io::Result<bool> {
     for name in deleted.iter().chain(&cleaned) {
         fs::remove_file(dir.join(name))?;
     }
-    let (invalid, valid): (Vec<_>, Vec<_>) =
-        swap.into_iter().partition(|name| match (parse(name), first_cleaned) {
-            (Some((offset, _)), Some(first)) => offset >= first,
-            (Some(_), None) => false,
-            (None, _) => true,
-        });
+    let (invalid, valid): (Vec<_>, Vec<_>) = swap.into_iter().partition(|name| match (parse(name), first_cleaned) {
+        (Some((offset, _)), Some(first)) => offset >= first,
+        (Some(_), None) => false,
+        (None, _) => true,
+    });
     for name in &invalid {
         fs::remove_file(dir.join(name))?;
     }

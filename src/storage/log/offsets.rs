@@ -287,7 +287,10 @@ impl UnifiedLog {
         let mut best = None;
         for segment in segments {
             let max = segment.max_timestamp(&dir).map_err(|error| self.io(error))?;
-            if best.as_ref().is_none_or(|(_, known): &(_, super::time_index::TimestampOffset)| max.timestamp > known.timestamp) {
+            if best
+                .as_ref()
+                .is_none_or(|(_, known): &(_, super::time_index::TimestampOffset)| max.timestamp > known.timestamp)
+            {
                 best = Some((segment, max));
             }
         }

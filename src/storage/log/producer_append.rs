@@ -80,7 +80,10 @@ impl ProducerAppend {
         match (self.updated.current_txn_first_offset, batch.is_transactional()) {
             (Some(_), false) => Err(StorageError::refused(
                 ErrorCode::InvalidTxnState,
-                format!("Producer {} wrote outside its open transaction to {tp} at {}", self.producer_id, batch.base_offset),
+                format!(
+                    "Producer {} wrote outside its open transaction to {tp} at {}",
+                    self.producer_id, batch.base_offset
+                ),
             )),
             (None, true) => {
                 self.updated.current_txn_first_offset = Some(batch.base_offset);

@@ -229,7 +229,13 @@ impl ProducerState {
     }
 
     /// Takes a snapshot's entries as the state below `offset`.
-    pub fn load(&mut self, offset: Offset, entries: Vec<(ProducerId, ProducerEntry)>, now: Timestamp, expiration_ms: i64) {
+    pub fn load(
+        &mut self,
+        offset: Offset,
+        entries: Vec<(ProducerId, ProducerEntry)>,
+        now: Timestamp,
+        expiration_ms: i64,
+    ) {
         self.restart_at(offset);
         for (producer_id, entry) in entries {
             if is_expired(&entry, now, expiration_ms) {
@@ -331,7 +337,8 @@ fn decode_entry(bytes: &[u8; SNAPSHOT_ENTRY]) -> (ProducerId, ProducerEntry) {
         i64::from_be_bytes(field)
     };
     let int = |at: usize| i32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let last = BatchMetadata { last_sequence: int(10), last_offset: long(14), offset_delta: int(22), timestamp: long(26) };
+    let last =
+        BatchMetadata { last_sequence: int(10), last_offset: long(14), offset_delta: int(22), timestamp: long(26) };
     let txn = long(38);
     let entry = ProducerEntry {
         epoch: i16::from_be_bytes([bytes[8], bytes[9]]),

@@ -76,7 +76,11 @@ impl UnifiedLog {
             last_stable_offset: stable.offset,
             log_start_offset: self.log_start_offset(),
             log_end_offset: tail.end.offset,
-            recent: if start_offset < bound.offset { tail.find(start_offset).map(|found| (found, tail.active())) } else { None },
+            recent: if start_offset < bound.offset {
+                tail.find(start_offset).map(|found| (found, tail.active()))
+            } else {
+                None
+            },
         }
     }
 
@@ -105,7 +109,8 @@ impl UnifiedLog {
             return Ok(nothing);
         }
         let file = segment.file(&self.dir.load(), &self.context)?;
-        let aborted = if committed { Some(self.aborted(start_offset, &segment, batch.position + length)?) } else { None };
+        let aborted =
+            if committed { Some(self.aborted(start_offset, &segment, batch.position + length)?) } else { None };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         Ok(FetchData {
             region: Some(FileRegion { file, position: batch.position, length }),

@@ -125,7 +125,15 @@ impl Loader<'_> {
         }
         remove_stray_snapshots(self.dir, &mut producers.snapshots, &segments)?;
         if producers.map_end_offset() != log_end_offset || self.params.clean_shutdown {
-            rebuild_producers(self.dir, &segments, log_start_offset, log_end_offset, &mut producers, self.tp, self.context)?;
+            rebuild_producers(
+                self.dir,
+                &segments,
+                log_start_offset,
+                log_end_offset,
+                &mut producers,
+                self.tp,
+                self.context,
+            )?;
         } else {
             drop_snapshots_outside(self.dir, &mut producers, log_start_offset, log_end_offset)?;
             write_snapshot(self.dir, &mut producers, true)?;
@@ -292,7 +300,9 @@ impl Loader<'_> {
             Ok(Some(entries)) => return Ok(LeaderEpochs::new(entries)),
             Ok(None) if segments.iter().all(|segment| segment.size() == 0) => return Ok(LeaderEpochs::default()),
             Ok(None) => tracing::warn!(partition = %self.tp, "leader epoch checkpoint is missing, rebuilding it"),
-            Err(error) => tracing::warn!(partition = %self.tp, %error, "leader epoch checkpoint is unreadable, rebuilding it"),
+            Err(error) => {
+                tracing::warn!(partition = %self.tp, %error, "leader epoch checkpoint is unreadable, rebuilding it")
+            }
         }
         let mut epochs = LeaderEpochs::default();
         for segment in segments {

@@ -128,7 +128,8 @@ impl UnifiedLog {
         let dir = self.dir.load();
         let (segments, active) = {
             let segments = self.segments.read();
-            let due: Vec<_> = segments.from_offset(from).iter().filter(|one| one.base_offset() < offset).cloned().collect();
+            let due: Vec<_> =
+                segments.from_offset(from).iter().filter(|one| one.base_offset() < offset).cloned().collect();
             (due, segments.active().base_offset())
         };
         let mut new_files = from == 0;

@@ -349,10 +349,10 @@ impl Segment {
             Some(file) => Arc::clone(file),
             None => Arc::new(File::open(self.path(dir, LOG_SUFFIX))?),
         };
-        let from = indexes.offsets.lookup(last.offset, &self.path(dir, INDEX_SUFFIX)).unwrap_or(OffsetPosition {
-            offset: self.base_offset,
-            position: 0,
-        });
+        let from = indexes
+            .offsets
+            .lookup(last.offset, &self.path(dir, INDEX_SUFFIX))
+            .unwrap_or(OffsetPosition { offset: self.base_offset, position: 0 });
         let mut batches = BatchScanner::new(&file, from.position, self.size());
         let mut proven = false;
         while let Some(batch) = batches.next()? {

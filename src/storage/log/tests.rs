@@ -10,7 +10,9 @@ use std::{fs, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use bytes::BytesMut;
 
-use super::{AppendInfo, AppendOrigin, FetchData, FetchIsolation, UnifiedLog, context::LogContext, recover::LoadParams};
+use super::{
+    AppendInfo, AppendOrigin, FetchData, FetchIsolation, UnifiedLog, context::LogContext, recover::LoadParams,
+};
 use crate::{
     common::{TopicPartition, time::ManualClock},
     config::topic::LogConfig,

@@ -100,7 +100,12 @@ mod tests {
         let path = dir.path().join("x.txnindex");
         assert!(read(&path, 0).unwrap().is_empty());
         let entries: Vec<_> = (0..3)
-            .map(|n| AbortedEntry { producer_id: n, first_offset: n * 10, last_offset: n * 10 + 5, last_stable_offset: n * 10 + 6 })
+            .map(|n| AbortedEntry {
+                producer_id: n,
+                first_offset: n * 10,
+                last_offset: n * 10 + 5,
+                last_stable_offset: n * 10 + 6,
+            })
             .collect();
         for entry in &entries {
             append(&path, *entry).unwrap();

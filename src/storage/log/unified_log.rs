@@ -112,7 +112,12 @@ impl UnifiedLog {
         }))
     }
 
-    fn create_files(dir: &Path, id: Option<Uuid>, config: &LogConfig, context: &LogContext) -> io::Result<Arc<Segment>> {
+    fn create_files(
+        dir: &Path,
+        id: Option<Uuid>,
+        config: &LogConfig,
+        context: &LogContext,
+    ) -> io::Result<Arc<Segment>> {
         std::fs::create_dir_all(dir)?;
         let segment = Segment::create(dir, 0, config, context.clock.now_ms())?;
         std::fs::File::create(dir.join(leader_epoch::FILE_NAME))?;
@@ -230,7 +235,10 @@ impl UnifiedLog {
     /// that reason alone, which says nothing of the disk.
     pub(super) fn io(&self, source: io::Error) -> StorageError {
         if self.closed.load(Ordering::Acquire) {
-            return StorageError::refused(ErrorCode::KafkaStorageError, format!("the log of {} is closed", self.topic_partition));
+            return StorageError::refused(
+                ErrorCode::KafkaStorageError,
+                format!("the log of {} is closed", self.topic_partition),
+            );
         }
         StorageError::Io { dir: self.parent_dir.to_path_buf(), source }
     }
@@ -275,9 +283,23 @@ impl UnifiedLog {
 
     /// Writes indexes and the producer snapshot and closes the files. The caller has flushed.
     pub fn close(&self) -> Result<(), StorageError> {
+        self.close_files(true)
+    }
+
+    /// The same without a sync: the caller syncs the whole file system and then calls [`mark_flushed`](Self::mark_flushed).
+    pub fn close_unsynced(&self) -> Result<(), StorageError> {
+        self.close_files(false)
+    }
+
+    /// Everything was made durable by other means.
+    pub fn mark_flushed(&self) {
+        self.recovery_point.fetch_max(self.log_end_offset(), Ordering::AcqRel);
+    }
+
+    fn close_files(&self, sync: bool) -> Result<(), StorageError> {
         let mut producers = self.state.lock();
         self.check_usable()?;
-        self.take_snapshot(&mut producers, true)?;
+        self.take_snapshot(&mut producers, sync)?;
         let dir = self.dir.load();
         let segments = self.segments.read();
         segments.active().seal(&dir).map_err(|error| self.fatal(error))?;

@@ -58,7 +58,9 @@ fn a_directory_has_kafkas_file_names() {
 fn regions_obey_limits_and_isolation() {
     let one = Fixture::new(LogConfig::default());
     for at in 0..10 {
-        one.log.append_as_leader(Batch { timestamp: at, ..Batch::default() }.bytes(), 3, AppendOrigin::Client, 0).unwrap();
+        one.log
+            .append_as_leader(Batch { timestamp: at, ..Batch::default() }.bytes(), 3, AppendOrigin::Client, 0)
+            .unwrap();
     }
     let size = Batch::default().bytes().len();
     let read = |offset, max, isolation, min_one| one.log.read(offset, max, isolation, min_one).unwrap();

@@ -110,9 +110,11 @@ fn transactions_hold_the_last_stable_offset_and_aborts_are_told() {
         one.log.update_high_watermark(one.log.log_end_offset());
         assert_eq!(one.log.last_stable_offset(), 5, "{step}");
         let data = one.log.read(0, 1 << 20, FetchIsolation::TxnCommitted, true).unwrap();
-        let aborted: Vec<_> = data.aborted.clone().unwrap().iter().map(|txn| (txn.producer_id, txn.first_offset)).collect();
+        let aborted: Vec<_> =
+            data.aborted.clone().unwrap().iter().map(|txn| (txn.producer_id, txn.first_offset)).collect();
         assert_eq!(aborted, [(2, 2)], "{step}");
-        let last = BatchHeader::parse(&bytes_of(&one.log.read(4, 1, FetchIsolation::TxnCommitted, true).unwrap())).unwrap();
+        let last =
+            BatchHeader::parse(&bytes_of(&one.log.read(4, 1, FetchIsolation::TxnCommitted, true).unwrap())).unwrap();
         assert!(last.is_control());
         assert!(one.log.read(5, 1, FetchIsolation::TxnCommitted, true).unwrap().region.is_none());
     }

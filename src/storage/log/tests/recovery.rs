@@ -62,7 +62,10 @@ fn corruption_in_the_middle_drops_what_follows_but_only_above_the_recovery_point
     let log = one.load(LoadParams { recovery_point: 0, ..one.params(false) });
     assert_eq!(log.log_end_offset(), second);
     assert_eq!(log.segments().len(), 2);
-    assert_eq!(log.append_as_leader(Batch::default().bytes(), 1, AppendOrigin::Client, 0).unwrap().first_offset, second);
+    assert_eq!(
+        log.append_as_leader(Batch::default().bytes(), 1, AppendOrigin::Client, 0).unwrap().first_offset,
+        second
+    );
 }
 
 #[test]
@@ -83,13 +86,18 @@ fn every_helper_file_may_be_lost_zeroed_emptied_or_garbled() {
                     continue;
                 }
                 damage(&one.path().join(&name), how);
-                let params = if clean { one.params(true) } else { LoadParams { recovery_point: 0, ..one.params(false) } };
+                let params =
+                    if clean { one.params(true) } else { LoadParams { recovery_point: 0, ..one.params(false) } };
                 let log = one.load(params);
                 assert_eq!(all_batches(&log), batches, "{name} damaged by {how}, clean: {clean}");
                 assert_eq!(log.size_bytes(), sizes);
                 assert_eq!(log.latest_epoch(), Some(0), "{name} damaged by {how}, clean: {clean}");
                 assert_eq!(log.delete_old_segments(2_000).unwrap(), 0, "{name} damaged by {how}, clean: {clean}");
-                assert_eq!(log.offset_of_max_timestamp().unwrap().map(|m| m.timestamp), max.map(|m| m.timestamp), "{name}");
+                assert_eq!(
+                    log.offset_of_max_timestamp().unwrap().map(|m| m.timestamp),
+                    max.map(|m| m.timestamp),
+                    "{name}"
+                );
                 log.append_as_leader(Batch::default().bytes(), 0, AppendOrigin::Client, 0).unwrap();
                 log.truncate_to(one.log.log_end_offset()).unwrap();
                 log.flush().unwrap();
@@ -118,7 +126,11 @@ fn leftovers_are_cleared_and_swaps_finished() {
     fs::write(path("00000000000000000000.index.swap"), "").unwrap();
     fs::write(path("00000000000000000000.timeindex.swap"), "").unwrap();
     assert_eq!(all_batches(&one.load(one.params(true))), batches);
-    assert!(!one.names().iter().any(|name| name.ends_with(".swap") || name.ends_with(".cleaned") || name.ends_with(".deleted")));
+    assert!(
+        !one.names()
+            .iter()
+            .any(|name| name.ends_with(".swap") || name.ends_with(".cleaned") || name.ends_with(".deleted"))
+    );
     assert!(!one.names().contains(&"00000000000000000003.index".to_owned()));
 }
 

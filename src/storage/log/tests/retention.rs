@@ -30,7 +30,9 @@ fn by_time_the_oldest_segments_go_and_their_files_later() {
 fn by_size_and_never_beyond_the_high_watermark() {
     let one = Fixture::new(LogConfig { retention_bytes: 1_000, retention_ms: -1, ..small() });
     for at in 0..40 {
-        one.log.append_as_leader(Batch { timestamp: at, ..Batch::default() }.bytes(), 0, AppendOrigin::Client, 0).unwrap();
+        one.log
+            .append_as_leader(Batch { timestamp: at, ..Batch::default() }.bytes(), 0, AppendOrigin::Client, 0)
+            .unwrap();
     }
     assert_eq!(one.log.delete_old_segments(0).unwrap(), 0);
     one.log.update_high_watermark(40);
