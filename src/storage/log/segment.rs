@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use super::{
     context::LogContext,
     file_records::{BatchAt, BatchScanner},
+    index_rebuild::IndexRebuild,
     offset_index::{OffsetIndex, OffsetPosition},
     time_index::{TimeIndex, TimestampOffset},
 };
@@ -52,18 +53,18 @@ pub struct Segment {
     indexes: Mutex<Indexes>,
 }
 
-struct Indexes {
-    offsets: OffsetIndex,
-    times: TimeIndex,
+pub(super) struct Indexes {
+    pub(super) offsets: OffsetIndex,
+    pub(super) times: TimeIndex,
     /// False until the index files were looked at.
-    loaded: bool,
+    pub(super) loaded: bool,
     /// `None` until it is asked for after a start.
-    max_timestamp: Option<TimestampOffset>,
-    bytes_since_entry: u64,
+    pub(super) max_timestamp: Option<TimestampOffset>,
+    pub(super) bytes_since_entry: u64,
     /// Largest timestamp of the first batch: segments roll by records' time.
-    first_timestamp: Option<Timestamp>,
-    created: Timestamp,
-    roll_jitter_ms: i64,
+    pub(super) first_timestamp: Option<Timestamp>,
+    pub(super) created: Timestamp,
+    pub(super) roll_jitter_ms: i64,
 }
 
 /// What is about to be appended, for [`Segment::should_roll`].
@@ -248,14 +249,25 @@ impl Segment {
         let max = if largest.timestamp > max.timestamp { largest } else { max };
         indexes.max_timestamp = Some(max);
         if indexes.bytes_since_entry > u64::try_from(index_interval_bytes).unwrap_or(0) {
-            indexes.offsets.append(last_offset, position, &self.path(dir, INDEX_SUFFIX))?;
-            indexes.times.maybe_append(max, &self.path(dir, TIME_INDEX_SUFFIX))?;
+            indexes.offsets.append(last_offset, position);
+            indexes.times.maybe_append(max);
             indexes.bytes_since_entry = 0;
         }
         indexes.bytes_since_entry += records.len() as u64;
         let size = position + records.len() as u64;
         self.set_size(size);
+        if indexes.offsets.is_due() || indexes.times.is_due() {
+            // Not fatal: they go on waiting.
+            if let Err(error) = self.spill(&mut indexes, dir) {
+                tracing::warn!(?dir, base_offset = self.base_offset, %error, "cannot write index entries");
+            }
+        }
         Ok(size)
+    }
+
+    fn spill(&self, indexes: &mut Indexes, dir: &Path) -> io::Result<()> {
+        indexes.times.spill(&self.path(dir, TIME_INDEX_SUFFIX))?;
+        indexes.offsets.spill(&self.path(dir, INDEX_SUFFIX)).map(drop)
     }
 
     /// Last time-index entry and all waiting entries go to the files: at roll and at close.
@@ -264,12 +276,10 @@ impl Segment {
         if !indexes.loaded {
             return Ok(());
         }
-        let time_path = self.path(dir, TIME_INDEX_SUFFIX);
         if let Some(max) = indexes.max_timestamp {
-            indexes.times.maybe_append(max, &time_path)?;
+            indexes.times.maybe_append(max);
         }
-        indexes.times.spill(&time_path)?;
-        indexes.offsets.spill(&self.path(dir, INDEX_SUFFIX)).map(drop)
+        self.spill(&mut indexes, dir)
     }
 
     /// Makes the data durable, and of a sealed segment the indexes too (an active one's are rebuilt after a crash).
@@ -474,54 +484,6 @@ fn reach(batch: Option<BatchAt>, mut batches: BatchScanner<'_>, offset: Offset) 
         next = batches.next()?;
     }
     Ok(None)
-}
-
-/// Indexes that are being written anew.
-pub struct IndexRebuild<'a> {
-    indexes: &'a mut Indexes,
-    offsets_path: PathBuf,
-    times_path: PathBuf,
-    max: TimestampOffset,
-    first: Option<Timestamp>,
-    last_entry_at: u64,
-}
-
-/// Rebuilding never knows the configuration of the day the segment was written; any sparse index is a right one.
-const REBUILD_INTERVAL_BYTES: u64 = 4096;
-
-impl<'a> IndexRebuild<'a> {
-    fn begin(indexes: &'a mut Indexes, segment: &Segment, dir: &Path) -> io::Result<Self> {
-        let (offsets_path, times_path) = (segment.path(dir, INDEX_SUFFIX), segment.path(dir, TIME_INDEX_SUFFIX));
-        indexes.offsets.reset(&offsets_path)?;
-        indexes.times.reset(&times_path)?;
-        let max = indexes.times.last();
-        Ok(Self { indexes, offsets_path, times_path, max, first: None, last_entry_at: 0 })
-    }
-
-    pub fn add(&mut self, batch: &BatchAt) -> io::Result<()> {
-        let last_offset = batch.header.last_offset();
-        self.first = self.first.or(Some(batch.header.max_timestamp));
-        if batch.header.max_timestamp > self.max.timestamp {
-            self.max = TimestampOffset { timestamp: batch.header.max_timestamp, offset: last_offset };
-        }
-        if batch.position - self.last_entry_at > REBUILD_INTERVAL_BYTES {
-            self.indexes.offsets.append(last_offset, batch.position, &self.offsets_path)?;
-            self.indexes.times.maybe_append(self.max, &self.times_path)?;
-            self.last_entry_at = batch.position;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> io::Result<()> {
-        self.indexes.times.maybe_append(self.max, &self.times_path)?;
-        self.indexes.offsets.spill(&self.offsets_path)?;
-        self.indexes.times.spill(&self.times_path)?;
-        self.indexes.loaded = true;
-        self.indexes.max_timestamp = Some(self.max);
-        self.indexes.first_timestamp = self.first;
-        self.indexes.bytes_since_entry = 0;
-        Ok(())
-    }
 }
 
 fn sync_if_exists(path: &Path) -> io::Result<()> {

@@ -129,7 +129,8 @@ impl UnifiedLog {
         Ok(segment)
     }
 
-    pub(super) fn from_parts(parts: Parts) -> Self {
+    pub(super) fn from_parts(mut parts: Parts) -> Self {
+        parts.producers.release_transactions_below(parts.high_watermark);
         let active = parts.segments.active();
         let mut tail = Tail::new(parts.log_end_offset, active.base_offset(), active.size(), parts.high_watermark);
         let first_unstable = parts.producers.first_unstable_offset().map(|first| first.max(parts.log_start_offset));
