@@ -212,7 +212,7 @@ impl Loader<'_> {
         let from = segment.lookup(self.dir, &file, Offset::MAX)?;
         let mut batches = BatchScanner::new(&file, from.position, segment.size());
         let mut end = segment.base_offset();
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             end = batch.header.next_offset();
         }
         Ok((batches.position() == segment.size()).then_some(end))
@@ -265,7 +265,7 @@ impl Loader<'_> {
             let mut batches = BatchScanner::new(&file, 0, size);
             let mut checksums = CrcChecker::default();
             let mut valid = 0;
-            while let Some(batch) = batches.next()? {
+            while let Some(batch) = batches.next_batch()? {
                 let header = &batch.header;
                 if header.base_offset < next_offset || !checksums.is_valid(&file, &batch, size)? {
                     break;
@@ -319,7 +319,7 @@ impl Loader<'_> {
         for segment in segments {
             let file = segment.file(self.dir, self.context)?;
             let mut batches = BatchScanner::new(&file, 0, segment.size());
-            while let Some(batch) = batches.next()? {
+            while let Some(batch) = batches.next_batch()? {
                 if epochs.latest().is_none_or(|last| batch.header.leader_epoch > last.epoch) {
                     epochs.assign(batch.header.leader_epoch, batch.header.base_offset);
                 }
@@ -400,7 +400,7 @@ pub(super) fn rebuild_producers(
         let file = segment.file(dir, context)?;
         let first = segment.lookup(dir, &file, from)?;
         let mut batches = BatchScanner::new(&file, first.position, segment.size());
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             if batch.header.base_offset >= end {
                 break;
             }

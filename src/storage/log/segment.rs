@@ -217,7 +217,7 @@ impl Segment {
             return Ok(timestamp);
         }
         let file = self.open_active(dir)?;
-        let first = BatchScanner::new(&file, 0, self.size()).next()?;
+        let first = BatchScanner::new(&file, 0, self.size()).next_batch()?;
         let timestamp = first.map_or(NO_TIMESTAMP, |batch| batch.header.max_timestamp);
         indexes.first_timestamp = Some(timestamp);
         Ok(timestamp)
@@ -299,14 +299,14 @@ impl Segment {
         let entry = self.loaded(dir).and_then(|indexes| indexes.offsets.lookup(offset, &path));
         if let Ok(entry) = entry {
             let mut batches = BatchScanner::new(file, entry.position, end);
-            let first = batches.next()?;
+            let first = batches.next_batch()?;
             if entry.position == 0 || first.is_some_and(|batch| self.fits(&batch, entry)) {
                 return reach(first, batches, offset);
             }
         }
         let entry = self.lookup(dir, file, offset)?;
         let mut batches = BatchScanner::new(file, entry.position, end);
-        reach(batches.next()?, batches, offset)
+        reach(batches.next_batch()?, batches, offset)
     }
 
     /// The index entry for `offset`, proven by the batch it points at: a damaged index is rebuilt, never believed.
@@ -323,7 +323,7 @@ impl Segment {
     }
 
     fn points_at_batch(&self, file: &File, entry: OffsetPosition) -> io::Result<bool> {
-        let batch = BatchScanner::new(file, entry.position, self.size()).next()?;
+        let batch = BatchScanner::new(file, entry.position, self.size()).next_batch()?;
         Ok(batch.is_some_and(|batch| self.fits(&batch, entry)))
     }
 
@@ -365,7 +365,7 @@ impl Segment {
             .unwrap_or(OffsetPosition { offset: self.base_offset, position: 0 });
         let mut batches = BatchScanner::new(&file, from.position, self.size());
         let mut proven = false;
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             if batch.header.last_offset() >= last.offset {
                 proven = batch.header.base_offset <= last.offset && batch.header.max_timestamp == last.timestamp;
                 break;
@@ -411,7 +411,7 @@ impl Segment {
     fn rebuild_locked(&self, indexes: &mut Indexes, dir: &Path, file: &File) -> io::Result<()> {
         let mut rebuild = IndexRebuild::begin(indexes, self, dir)?;
         let mut batches = BatchScanner::new(file, 0, self.size());
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             rebuild.add(&batch)?;
         }
         rebuild.finish()
@@ -460,7 +460,7 @@ impl Segment {
         let mut max = indexes.times.last();
         let from = indexes.offsets.lookup(max.offset, &self.path(dir, INDEX_SUFFIX))?;
         let mut batches = BatchScanner::new(file, from.position, self.size());
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             if batch.header.max_timestamp > max.timestamp {
                 max = TimestampOffset { timestamp: batch.header.max_timestamp, offset: batch.header.last_offset() };
             }
@@ -481,7 +481,7 @@ fn reach(batch: Option<BatchAt>, mut batches: BatchScanner<'_>, offset: Offset) 
         if batch.header.last_offset() >= offset {
             return Ok(Some(batch));
         }
-        next = batches.next()?;
+        next = batches.next_batch()?;
     }
     Ok(None)
 }
