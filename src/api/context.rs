@@ -2,10 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use super::data::fetch_session::FetchSessions;
 use crate::{
+    admin::{Admin, configs::ConfigAdmin},
     common::{BrokerId, Clock},
+    config::{DynamicConfig, Loggers},
     coordination::ClusterStore,
-    coordinator::group::GroupCoordinator,
+    coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
     metadata::MetadataCache,
     replication::ReplicaManager,
 };
@@ -19,6 +22,25 @@ pub struct Services {
     pub cluster: Arc<ClusterStore>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
+    pub admin: Arc<Admin>,
+    pub config: Arc<DynamicConfig>,
+    pub loggers: Arc<Loggers>,
+    pub producer_ids: Arc<ProducerIdManager>,
+    pub fetch_sessions: Arc<FetchSessions>,
+}
+
+impl Services {
+    /// Describing and changing configurations.
+    #[must_use]
+    pub fn config_admin(&self) -> ConfigAdmin<'_> {
+        ConfigAdmin {
+            broker_id: self.broker_id,
+            config: &self.config,
+            loggers: &self.loggers,
+            cluster: &self.cluster,
+            metadata: &self.metadata,
+        }
+    }
 }
 
 /// What is known of a connection once it is accepted (and, later, authenticated).

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::{
-    messages::ApiKey,
-    protocol::Encodable,
-};
+use kafka_protocol::{messages::ApiKey, protocol::Encodable};
 use smallvec::{SmallVec, smallvec};
 
 use super::{ConnectionInfo, Context, Services, metadata::api_versions, table};

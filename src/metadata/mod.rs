@@ -1,7 +1,10 @@
 //! The cluster's image as every broker sees it, and placement of replicas. Values only: who fills it is above.
 
 pub mod cache;
+pub mod delta;
 pub mod image;
+pub mod placement;
 
-pub use cache::MetadataCache;
+pub use cache::{Changes, MetadataCache};
+pub use delta::MetadataDelta;
 pub use image::{BrokerImage, Endpoint, MetadataImage, PartitionImage, TopicImage};

@@ -3,13 +3,16 @@
 use bytes::{Buf, BytesMut};
 use kafka_protocol::{messages::ApiKey, protocol::StrBytes};
 
+/// Kafka 3.9's headers define none; a newer client may send a few.
+const TAGGED_FIELDS_MAX: u32 = 64;
+
 /// What stands before every request's body.
 #[derive(Debug, Clone)]
 pub struct RequestHeader {
     pub api_key: i16,
     pub api_version: i16,
     pub correlation_id: i32,
-    /// Empty for null.
+    /// Empty for null. A slice of the request: copy it before keeping it.
     pub client_id: StrBytes,
 }
 
@@ -20,6 +23,10 @@ pub enum HeaderError {
     Truncated,
     #[error("client id is not UTF-8")]
     ClientId,
+    #[error("request header has {0} tagged fields")]
+    TaggedFields(u32),
+    #[error("a varint in the request header is longer than five bytes")]
+    Varint,
 }
 
 impl RequestHeader {
@@ -53,22 +60,24 @@ fn header_version(api_key: i16, api_version: i16) -> i16 {
 }
 
 fn take_client_id(frame: &mut BytesMut) -> Result<StrBytes, HeaderError> {
-    if frame.len() < 2 {
-        return Err(HeaderError::Truncated);
-    }
-    let length = frame.get_i16();
+    let length = frame.try_get_i16().map_err(|_| HeaderError::Truncated)?;
+    // Any negative length is null, and even flexible headers have this old kind of string.
     let Ok(length) = usize::try_from(length) else { return Ok(StrBytes::default()) };
     if frame.len() < length {
         return Err(HeaderError::Truncated);
     }
-    // Copied, not sliced: a slice would share the frame, and the produce path wants it unshared and mutable.
-    let text = std::str::from_utf8(&frame[..length]).map_err(|_| HeaderError::ClientId)?.to_owned();
-    frame.advance(length);
-    Ok(StrBytes::from_string(text))
+    if length == 0 {
+        return Ok(StrBytes::default());
+    }
+    // Cut off, not copied: what is left of the frame stays mutable.
+    StrBytes::from_utf8(frame.split_to(length).freeze()).map_err(|_| HeaderError::ClientId)
 }
 
 fn skip_tagged_fields(frame: &mut BytesMut) -> Result<(), HeaderError> {
     let count = take_unsigned_varint(frame)?;
+    if count > TAGGED_FIELDS_MAX {
+        return Err(HeaderError::TaggedFields(count));
+    }
     for _ in 0..count {
         take_unsigned_varint(frame)?;
         let size = take_unsigned_varint(frame)? as usize;
@@ -83,14 +92,91 @@ fn skip_tagged_fields(frame: &mut BytesMut) -> Result<(), HeaderError> {
 fn take_unsigned_varint(frame: &mut BytesMut) -> Result<u32, HeaderError> {
     let mut value = 0u32;
     for shift in (0..35).step_by(7) {
-        if !frame.has_remaining() {
-            return Err(HeaderError::Truncated);
-        }
-        let byte = frame.get_u8();
-        value |= u32::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+        let byte = frame.try_get_u8().map_err(|_| HeaderError::Truncated)?;
+        value |= u32::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err(HeaderError::Truncated)
+    Err(HeaderError::Varint)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{BufMut, Bytes};
+    use kafka_protocol::{messages::RequestHeader as Reference, protocol::Encodable};
+
+    use super::*;
+
+    fn reference(key: ApiKey, version: i16, client_id: Option<&str>) -> BytesMut {
+        let mut frame = BytesMut::new();
+        Reference::default()
+            .with_request_api_key(key as i16)
+            .with_request_api_version(version)
+            .with_correlation_id(-7)
+            .with_client_id(client_id.map(|id| StrBytes::from_string(id.to_owned())))
+            .encode(&mut frame, key.request_header_version(version))
+            .unwrap();
+        frame
+    }
+
+    #[test]
+    fn reads_what_the_message_crate_writes() {
+        for key in 0..75 {
+            let key = ApiKey::try_from(key).unwrap();
+            let versions = key.valid_versions();
+            for version in versions.min..=versions.max {
+                let has_id = key.request_header_version(version) >= 1;
+                for id in [None, Some(""), Some("client-é")].into_iter().filter(|id| has_id || id.is_none()) {
+                    let mut frame = reference(key, version, id);
+                    frame.put_slice(b"body");
+                    let header = RequestHeader::parse(&mut frame).unwrap();
+                    assert_eq!((header.api_key, header.api_version, header.correlation_id), (key as i16, version, -7));
+                    assert_eq!(header.client_id.as_str(), id.unwrap_or(""));
+                    assert_eq!(&frame[..], b"body", "{key:?} {version}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let whole = reference(ApiKey::Metadata, 12, Some("me"));
+        for length in 0..whole.len() {
+            assert!(RequestHeader::parse(&mut BytesMut::from(&whole[..length])).is_err());
+        }
+    }
+
+    #[test]
+    fn tagged_fields_are_skipped_and_bounded() {
+        let mut bare = reference(ApiKey::Metadata, 12, None);
+        bare.truncate(bare.len() - 1);
+        let mut frame = bare.clone();
+        frame.put_slice(&[2, 0, 3, 1, 2, 3, 9, 0, 77]);
+        RequestHeader::parse(&mut frame).unwrap();
+        assert_eq!(&frame[..], [77]);
+        for hostile in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0x80; 9], &[1, 0, 200]] {
+            let mut frame = bare.clone();
+            frame.put_slice(hostile);
+            assert!(RequestHeader::parse(&mut frame).is_err());
+        }
+    }
+
+    #[test]
+    fn the_rest_of_the_frame_stays_mutable_while_the_client_id_lives() {
+        let mut frame = reference(ApiKey::Produce, 9, Some("producer-1"));
+        frame.put_slice(b"records");
+        let header = RequestHeader::parse(&mut frame).unwrap();
+        frame[0] = b'R';
+        assert_eq!(frame, Bytes::from_static(b"Records"));
+        assert_eq!(header.client_id.as_str(), "producer-1");
+    }
+
+    #[test]
+    fn an_api_versions_newer_than_ours_has_a_header_we_can_read() {
+        let mut frame = reference(ApiKey::ApiVersions, 4, Some("new"));
+        frame[3] = 9;
+        assert_eq!(RequestHeader::parse(&mut frame).unwrap().client_id.as_str(), "new");
+        assert!(frame.is_empty());
+    }
 }

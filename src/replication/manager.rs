@@ -1,15 +1,25 @@
 //! The face of the room (class `ReplicaManager`).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::BytesMut;
 use uuid::Uuid;
 
+use super::{
+    delayed::{Delayed, PartitionKey, delete_records::DeleteDone, fetch::FetchDone, produce::ProduceDone},
+    hosted::Partition,
+    partitions::{HostedPartition, Partitions},
+};
 use crate::{
     common::{BrokerId, Clock, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicPartition},
     config::topic::LogConfig,
+    metadata::MetadataCache,
+    metrics::{BrokerTopicStats, ReplicaManagerMetrics, catalog::PurgatoryMetrics},
     protocol::chunk::Records,
-    storage::{AbortedTxn, AppendOrigin, FetchIsolation, LogManager, OffsetAndEpoch, UnifiedLog, error::RecordError},
+    storage::{AbortedTxn, FetchIsolation, LogManager, OffsetAndEpoch, StorageError, UnifiedLog, error::RecordError},
 };
 
 /// What the manager needs to know of the broker's configuration.
@@ -107,33 +117,52 @@ pub struct PartitionStateChange {
     pub config: LogConfig,
 }
 
-/// All partitions hosted here.
-pub struct ReplicaManager {}
+/// All partitions hosted here. Verbs are in the room's other files.
+pub struct ReplicaManager {
+    pub(super) config: ReplicaConfig,
+    pub(super) logs: Arc<LogManager>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Tells a partition that lives elsewhere from one that does not exist.
+    pub(super) metadata: Arc<MetadataCache>,
+    pub(super) partitions: Partitions,
+    next_key: AtomicU64,
+    pub(super) delayed_produce: Delayed<ProduceDone>,
+    pub(super) delayed_fetch: Delayed<FetchDone>,
+    pub(super) delayed_delete: Delayed<DeleteDone>,
+    pub(super) topic_stats: Arc<BrokerTopicStats>,
+    pub(super) metrics: Arc<ReplicaManagerMetrics>,
+    pub(super) purgatory_metrics: Arc<PurgatoryMetrics>,
+}
 
-#[allow(unused_variables, clippy::unused_async)]
 impl ReplicaManager {
+    /// A manager that knows no cluster image: partitions that are not hosted here do not exist for it.
     #[must_use]
     pub fn new(config: ReplicaConfig, logs: Arc<LogManager>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        todo!()
+        Self::with_metadata(config, logs, clock, Arc::default())
     }
 
-    /// Appends to local leaders; with `acks == -1` waits until all in-sync replicas have it or `timeout_ms` passes
-    /// (REQUEST_TIMED_OUT). Answers are in the order of `requests`. `internal_allowed` lets coordinators write
-    /// `__consumer_offsets` and `__transaction_state`.
-    pub async fn append(
-        &self,
-        requests: Vec<AppendRequest>,
-        acks: i16,
-        timeout_ms: i32,
-        origin: AppendOrigin,
-        internal_allowed: bool,
-    ) -> Vec<AppendResult> {
-        todo!()
-    }
-
-    /// Reads; waits until `min_bytes` are there or `max_wait_ms` passes. Answers are in the order of `partitions`.
-    pub async fn fetch(&self, params: &FetchParams, partitions: &[FetchPartition]) -> Vec<FetchPartitionData> {
-        todo!()
+    /// A manager that answers NOT_LEADER_OR_FOLLOWER for partitions of the image that are not hosted here.
+    #[must_use]
+    pub fn with_metadata(
+        config: ReplicaConfig,
+        logs: Arc<LogManager>,
+        clock: Arc<dyn Clock>,
+        metadata: Arc<MetadataCache>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            logs,
+            clock,
+            metadata,
+            partitions: Partitions::default(),
+            next_key: AtomicU64::new(0),
+            delayed_produce: Delayed::default(),
+            delayed_fetch: Delayed::default(),
+            delayed_delete: Delayed::default(),
+            topic_stats: Arc::default(),
+            metrics: Arc::default(),
+            purgatory_metrics: Arc::default(),
+        })
     }
 
     /// The log of a partition this broker leads, else the code to answer
@@ -143,43 +172,107 @@ impl ReplicaManager {
         tp: &TopicPartition,
         current_leader_epoch: LeaderEpoch,
     ) -> Result<(Arc<UnifiedLog>, LeaderEpoch), ErrorCode> {
-        todo!()
+        let partition = self.partition(tp)?;
+        let epoch = partition.check(current_leader_epoch, true)?;
+        Ok((Arc::clone(&partition.log), epoch))
     }
 
-    /// ListOffsets of one partition. `timestamp` may be −1 latest, −2 earliest, −3 max timestamp, −4 earliest local,
-    /// −5 latest tiered. `isolation` `None` = replica (log end).
-    pub fn list_offsets(
-        &self,
-        tp: &TopicPartition,
-        timestamp: Timestamp,
-        isolation: Option<FetchIsolation>,
-        current_leader_epoch: LeaderEpoch,
-    ) -> ListOffsetsAnswer {
-        todo!()
+    /// The log of a partition hosted here, whoever leads it.
+    pub fn local_log(&self, topic: &str, partition: i32) -> Option<Arc<UnifiedLog>> {
+        match self.partitions.get(topic, partition)? {
+            HostedPartition::Online(partition) => Some(Arc::clone(&partition.log)),
+            HostedPartition::Offline => None,
+        }
     }
 
-    /// DeleteRecords of one partition; `offset` −1 means the high watermark.
-    pub async fn delete_records(&self, tp: &TopicPartition, offset: Offset, timeout_ms: i32) -> DeleteRecordsResult {
-        todo!()
+    /// As [`Self::local_log`], with the code to answer where there is none.
+    pub fn any_log(&self, tp: &TopicPartition) -> Result<Arc<UnifiedLog>, ErrorCode> {
+        self.partition(tp).map(|partition| Arc::clone(&partition.log))
     }
 
-    /// Becomes leader (or, later, follower) of each partition. Answers are in order.
-    pub fn apply_partition_states(&self, changes: Vec<PartitionStateChange>) -> Vec<ErrorCode> {
-        todo!()
-    }
-
-    /// StopReplica. With `delete` the log is renamed away.
-    pub fn stop_replica(&self, tp: &TopicPartition, delete: bool) -> ErrorCode {
-        todo!()
-    }
-
-    /// A topic's configuration changed.
-    pub fn update_topic_config(&self, topic: &str, config: &LogConfig) {
-        todo!()
+    #[must_use]
+    pub fn config(&self) -> &ReplicaConfig {
+        &self.config
     }
 
     #[must_use]
     pub fn logs(&self) -> &Arc<LogManager> {
-        todo!()
+        &self.logs
+    }
+
+    /// Counters per topic and over all, for reporting.
+    #[must_use]
+    pub fn topic_stats(&self) -> &Arc<BrokerTopicStats> {
+        &self.topic_stats
+    }
+
+    /// Counts partitions and waiters; call [`Self::refresh_metrics`] before reading.
+    #[must_use]
+    pub fn metrics(&self) -> (&Arc<ReplicaManagerMetrics>, &Arc<PurgatoryMetrics>) {
+        (&self.metrics, &self.purgatory_metrics)
+    }
+
+    /// Brings the gauges up to date: they are counted when somebody asks, not as things happen.
+    pub fn refresh_metrics(&self) {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let online = self.partitions.online();
+        let counted = |is: &dyn Fn(&Partition, i32) -> bool| {
+            count(online.iter().filter(|p| is(p, p.log.config().min_insync_replicas)).count())
+        };
+        let offline = self.partitions.offline_count();
+        self.metrics.partition_count.set(count(online.len() + offline));
+        self.metrics.offline_replica_count.set(count(offline));
+        self.metrics.leader_count.set(counted(&|p, _| p.state().is_leader()));
+        self.metrics.under_replicated_partitions.set(counted(&|p, _| p.state().is_under_replicated()));
+        self.metrics.under_min_isr_partition_count.set(counted(&|p, min_isr| p.state().is_under_min_isr(min_isr)));
+        self.metrics.at_min_isr_partition_count.set(counted(&|p, min_isr| p.state().is_at_min_isr(min_isr)));
+        self.purgatory_metrics.produce.set(count(self.delayed_produce.watched()));
+        self.purgatory_metrics.fetch.set(count(self.delayed_fetch.watched()));
+        self.purgatory_metrics.delete_records.set(count(self.delayed_delete.watched()));
+    }
+
+    pub(super) fn partition(&self, tp: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
+        match self.partitions.get(&tp.topic, tp.partition) {
+            Some(HostedPartition::Online(partition)) => Ok(partition),
+            Some(HostedPartition::Offline) => Err(ErrorCode::KafkaStorageError),
+            // It exists, but its replica here is gone: the client must look for it elsewhere.
+            None if self.metadata.load().partition(&tp.topic, tp.partition).is_some() => {
+                Err(ErrorCode::NotLeaderOrFollower)
+            }
+            None => Err(ErrorCode::UnknownTopicOrPartition),
+        }
+    }
+
+    pub(super) fn new_key(&self) -> PartitionKey {
+        self.next_key.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// An operation on a log failed: takes the log dir offline if the disk did it, and returns the code to answer.
+    pub(super) fn note_failure(&self, tp: &TopicPartition, failure: &StorageError) -> ErrorCode {
+        if let StorageError::Io { dir, .. } = failure {
+            tracing::error!(partition = %tp, %failure, "log dir is taken offline");
+            for lost in self.logs.mark_offline(dir) {
+                if let Some((HostedPartition::Online(partition), _)) =
+                    self.partitions.remove(&lost.topic, lost.partition)
+                {
+                    self.partitions.insert(&lost.topic, lost.partition, HostedPartition::Offline);
+                    self.wake_all(partition.key);
+                }
+            }
+        }
+        failure.code()
+    }
+
+    /// The high watermark moved: produce and DeleteRecords may be done, fetches see `bytes` more.
+    pub(super) fn high_watermark_moved(&self, key: PartitionKey, high_watermark: Offset, bytes: usize) {
+        self.delayed_produce.changed(key, high_watermark);
+        self.delayed_fetch.changed(key, bytes);
+    }
+
+    /// Leadership or the replica itself changed: everybody who waits must look again.
+    pub(super) fn wake_all(&self, key: PartitionKey) {
+        self.delayed_produce.complete_all(key);
+        self.delayed_fetch.complete_all(key);
+        self.delayed_delete.complete_all(key);
     }
 }

@@ -1,7 +1,23 @@
 //! Partitions on this broker: who leads, what is appended, what may be read, and who waits for it.
 
+mod append;
+mod checkpoints;
+pub mod delayed;
+mod delete_records;
+pub mod hosted;
+mod leader_and_isr;
+pub mod list_offsets;
+mod log_dirs;
 pub mod manager;
+pub mod partition;
+mod partitions;
+mod read;
+mod stop_replica;
+#[cfg(test)]
+mod tests;
 
+pub use list_offsets::legacy_offsets_before;
+pub use log_dirs::{LogDirInfo, LogDirPartition};
 pub use manager::{
     AppendRequest, AppendResult, DeleteRecordsResult, FetchParams, FetchPartition, FetchPartitionData,
     ListOffsetsAnswer, PartitionStateChange, ReplicaConfig, ReplicaManager,

@@ -10,3 +10,6 @@ pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod sync_group;
+#[cfg(test)]
+mod tests;
+mod wire;

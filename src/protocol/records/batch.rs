@@ -246,10 +246,16 @@ pub fn set_leader_epoch(batch: &mut [u8], epoch: LeaderEpoch) {
 
 /// Rewrites timestamp type and maximum timestamp of a magic-2 batch, and its CRC (class `DefaultRecordBatch.setMaxTimestamp`).
 pub fn set_max_timestamp(batch: &mut [u8], kind: TimestampType, max_timestamp: Timestamp) {
-    let attributes = i16_at(batch, OFFSET_ATTRIBUTES) & !0x08;
+    // Java keeps only the bits it knows.
+    let attributes = i16_at(batch, OFFSET_ATTRIBUTES) & 0x7f & !0x08;
     let bit = if kind == TimestampType::LogAppendTime { 0x08 } else { 0 };
     batch[OFFSET_ATTRIBUTES..OFFSET_ATTRIBUTES + 2].copy_from_slice(&(attributes | bit).to_be_bytes());
     batch[OFFSET_MAX_TIMESTAMP..OFFSET_MAX_TIMESTAMP + 8].copy_from_slice(&max_timestamp.to_be_bytes());
+    update_crc(batch);
+}
+
+/// Writes the checksum of a whole magic-2 batch.
+pub fn update_crc(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[OFFSET_ATTRIBUTES..]);
     batch[OFFSET_CRC..OFFSET_CRC + 4].copy_from_slice(&crc.to_be_bytes());
 }

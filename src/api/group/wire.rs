@@ -1,0 +1,58 @@
+//! Between the message crate's strings and ours. What the coordinator keeps is copied: a slice would keep the whole
+//! request frame alive.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use kafka_protocol::{messages::TopicName, protocol::StrBytes};
+
+use crate::{
+    common::{ErrorCode, TopicPartition},
+    metadata::MetadataImage,
+};
+
+pub(super) fn shared(text: &StrBytes) -> Arc<str> {
+    Arc::from(text.as_str())
+}
+
+pub(super) fn shared_option(text: Option<&StrBytes>) -> Option<Arc<str>> {
+    text.map(shared)
+}
+
+pub(super) fn wire(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+pub(super) fn wire_option(text: Option<&Arc<str>>) -> Option<StrBytes> {
+    text.map(|text| wire(text))
+}
+
+pub(super) fn topic_name(topic: &str) -> TopicName {
+    TopicName(wire(topic))
+}
+
+/// Answers per partition, grouped by topic in the order the topics first appear.
+pub(super) fn by_topic<V>(answers: impl IntoIterator<Item = (TopicPartition, V)>) -> IndexMap<Arc<str>, Vec<(i32, V)>> {
+    let mut topics: IndexMap<Arc<str>, Vec<(i32, V)>> = IndexMap::new();
+    for (tp, value) in answers {
+        topics.entry(tp.topic).or_default().push((tp.partition, value));
+    }
+    topics
+}
+
+/// Splits what was asked into partitions that exist and answers for those that do not.
+pub(super) fn check_partitions<V>(
+    image: &MetadataImage,
+    asked: impl IntoIterator<Item = (TopicPartition, V)>,
+) -> (IndexMap<TopicPartition, V>, Vec<(TopicPartition, ErrorCode)>) {
+    let mut known = IndexMap::new();
+    let mut unknown = Vec::new();
+    for (tp, value) in asked {
+        if image.partition(&tp.topic, tp.partition).is_some() {
+            known.insert(tp, value);
+        } else {
+            unknown.push((tp, ErrorCode::UnknownTopicOrPartition));
+        }
+    }
+    (known, unknown)
+}

@@ -1,0 +1,210 @@
+//! The whole loop over a tree in memory: what is written, what is told, and in which order.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{AdoptedTopic, Controller, ControllerConfig, ControllerOutput, adopt_existing};
+use crate::{
+    common::{ErrorCode, TopicPartition, time::ManualClock, topic_id},
+    coordination::{
+        ClusterStore, CreateMode, EmbeddedStore, ZnodeStore,
+        znode::{
+            broker::BrokerRegistration,
+            topic::{ReplicaAssignment, TopicAssignment},
+        },
+    },
+    metadata::MetadataCache,
+};
+
+/// A broker that carries outputs out into an image and notes what it was told.
+struct Broker {
+    store: Arc<EmbeddedStore>,
+    cluster: Arc<ClusterStore>,
+    cache: MetadataCache,
+    outputs: mpsc::Receiver<ControllerOutput>,
+}
+
+async fn tree() -> Arc<EmbeddedStore> {
+    let store = EmbeddedStore::in_memory();
+    ClusterStore::new(store.clone()).create_persistent_paths().await.unwrap();
+    store
+}
+
+async fn start(store: Arc<EmbeddedStore>, clean_start: bool) -> Broker {
+    let cluster = Arc::new(ClusterStore::new(store.clone()));
+    let me = BrokerRegistration { id: 1, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+    cluster.register_broker(&me).await.unwrap();
+    let (sender, outputs) = mpsc::channel(4);
+    let config = ControllerConfig { broker_id: 1, clean_start };
+    tokio::spawn(Controller::new(cluster.clone(), config, Arc::new(ManualClock::at(5)), sender).run());
+    Broker { store, cluster, cache: MetadataCache::default(), outputs }
+}
+
+impl Broker {
+    /// Carries out the next output and says what it was.
+    async fn next(&mut self) -> String {
+        let wait = std::time::Duration::from_secs(5);
+        match tokio::time::timeout(wait, self.outputs.recv()).await.unwrap().unwrap() {
+            ControllerOutput::LeaderAndIsr { partitions, .. } => {
+                let show = |p: &super::LeaderAndIsrPartition| {
+                    format!(" {} {}@{}{}", p.topic_partition, p.leader, p.leader_epoch, if p.is_new { "!" } else { "" })
+                };
+                partitions.iter().fold("lead".to_owned(), |text, partition| text + &show(partition))
+            }
+            ControllerOutput::UpdateMetadata(delta) => {
+                self.cache.apply(&delta);
+                let mut text = "image".to_owned();
+                delta.brokers.iter().for_each(|brokers| text += &format!(" brokers={}", brokers.len()));
+                delta.topics.iter().for_each(|t| text += &format!(" {}:{}", t.name, t.partitions.len()));
+                delta.deleted_topics.iter().for_each(|topic| text += &format!(" -{topic}"));
+                text
+            }
+            ControllerOutput::StopReplica { partitions, reply, .. } => {
+                let _ = reply.send(vec![ErrorCode::None; partitions.len()]);
+                format!("stop {partitions:?}")
+            }
+        }
+    }
+
+    async fn expect(&mut self, expected: &[&str]) {
+        for expected in expected {
+            assert_eq!(self.next().await, *expected);
+        }
+    }
+}
+
+fn assignment(partitions: i32) -> TopicAssignment {
+    let partitions = (0..partitions).map(|partition| (partition, ReplicaAssignment::of(vec![1]))).collect();
+    TopicAssignment { topic_id: Some(topic_id::random()), partitions }
+}
+
+#[tokio::test]
+async fn a_topic_is_created_grows_and_is_deleted() {
+    let mut broker = start(tree().await, true).await;
+    broker.expect(&["image brokers=1"]).await;
+    let mut topic = assignment(1);
+    broker.cluster.create_topic("t", &IndexMap::new(), &topic).await.unwrap();
+    // The log comes before the image.
+    broker.expect(&["lead t-0 1@0!", "image t:1"]).await;
+    assert_eq!(broker.cache.image().controller, Some(1));
+    assert_eq!(broker.cache.image().topic("t").unwrap().id, topic.topic_id.unwrap());
+
+    topic.partitions.insert(1, ReplicaAssignment::of(vec![1]));
+    topic.partitions.insert(2, ReplicaAssignment::of(vec![1]));
+    broker.cluster.set_topic_assignment("t", &topic, None).await.unwrap();
+    broker.expect(&["lead t-1 1@0! t-2 1@0!", "image t:3"]).await;
+
+    broker.cluster.mark_topic_for_deletion("t").await.unwrap();
+    broker.expect(&["image -t", "stop [t-0, t-1, t-2]", "image"]).await;
+    assert!(broker.cache.image().topic("t").is_none());
+    assert!(!broker.cluster.topic_exists("t").await.unwrap());
+    assert!(!broker.cluster.is_marked_for_deletion("t").await.unwrap());
+
+    // The name is free, and the news of the old one's end does no harm to the new one.
+    broker.cluster.create_topic("t", &IndexMap::new(), &assignment(1)).await.unwrap();
+    broker.expect(&["lead t-0 1@0!", "image t:1"]).await;
+}
+
+#[tokio::test]
+async fn a_start_loads_all_in_one_batch() {
+    let store = tree().await;
+    let mut broker = start(store.new_session(), true).await;
+    broker.expect(&["image brokers=1"]).await;
+    broker.cluster.create_topic("a", &IndexMap::new(), &assignment(2)).await.unwrap();
+    broker.expect(&["lead a-0 1@0! a-1 1@0!", "image a:2"]).await;
+    broker.store.expire().await.unwrap();
+    drop(broker);
+
+    let cluster = ClusterStore::new(store.clone());
+    cluster.create_topic("b", &IndexMap::new(), &assignment(1)).await.unwrap();
+    cluster.create_topic("dying", &IndexMap::new(), &assignment(1)).await.unwrap();
+    cluster.mark_topic_for_deletion("dying").await.unwrap();
+    cluster.mark_topic_for_deletion("never was").await.unwrap();
+    let expected = |epoch: i32| {
+        [
+            "image brokers=1".to_owned(),
+            format!("lead a-0 1@{epoch} a-1 1@{epoch}"),
+            "lead b-0 1@0!".to_owned(),
+            "image a:2 b:1".to_owned(),
+        ]
+    };
+    // After a crash every partition led gets a new epoch.
+    let mut broker = start(store.new_session(), false).await;
+    for expected in expected(1) {
+        assert_eq!(broker.next().await, expected);
+    }
+    broker.expect(&["image -dying", "stop [dying-0]", "image"]).await;
+    assert!(cluster.topics_marked_for_deletion(false).await.unwrap().is_empty());
+    broker.store.expire().await.unwrap();
+    drop(broker);
+    // After a clean stop none does.
+    let mut broker = start(store, true).await;
+    broker.expect(&["image brokers=1", "lead a-0 1@1 a-1 1@1 b-0 1@0", "image a:2 b:1"]).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_dies_is_replaced() {
+    let store = tree().await;
+    let other = store.new_session();
+    let two = BrokerRegistration { id: 2, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+    ClusterStore::new(other.clone()).register_broker(&two).await.unwrap();
+    let mut broker = start(store, true).await;
+    broker.expect(&["image brokers=2"]).await;
+    let partitions = [(0, ReplicaAssignment::of(vec![2, 1]))].into();
+    let topic = TopicAssignment { topic_id: None, partitions };
+    broker.cluster.create_topic("t", &IndexMap::new(), &topic).await.unwrap();
+    broker.expect(&["lead t-0 2@0!", "image t:1"]).await;
+    assert!(!broker.cache.image().topic("t").unwrap().id.is_nil(), "it was given an id");
+    other.expire().await.unwrap();
+    broker.expect(&["image brokers=1", "lead t-0 1@1", "image t:1"]).await;
+    assert_eq!(broker.cache.image().partition("t", 0).unwrap().offline_replicas, [2]);
+}
+
+#[tokio::test]
+async fn a_controller_that_was_replaced_steps_back_and_returns() {
+    let store = tree().await;
+    let mut broker = start(store.new_session(), true).await;
+    broker.expect(&["image brokers=1"]).await;
+    store.delete("/controller", None).await.unwrap();
+    store
+        .create("/controller", r#"{"version":1,"brokerid":9,"timestamp":"1"}"#.into(), CreateMode::Persistent)
+        .await
+        .unwrap();
+    broker.cluster.create_topic("t", &IndexMap::new(), &assignment(1)).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    store.delete("/controller", None).await.unwrap();
+    broker.expect(&["image brokers=1", "lead t-0 1@0!", "image t:1"]).await;
+    assert_eq!(store.get("/controller_epoch", false).await.unwrap().0, "2");
+}
+
+#[tokio::test]
+async fn folders_of_another_life_are_adopted() {
+    let store = tree().await;
+    let cluster = ClusterStore::new(store.clone());
+    let id = Uuid::from_u64_pair(3, 4);
+    let found = |name: &str, partitions: &[i32], topic_id| AdoptedTopic {
+        name: name.into(),
+        topic_id,
+        partitions: partitions.to_vec(),
+        latest_leader_epoch: 6,
+        config: IndexMap::new(),
+    };
+    let topics = vec![found("old", &[3, 1], Some(id)), found("older", &[0], None)];
+    assert_eq!(adopt_existing(&cluster, 1, 0, topics.clone()).await.unwrap(), 2);
+    assert_eq!(adopt_existing(&cluster, 1, 0, topics).await.unwrap(), 0, "once");
+    let mut broker = start(store, true).await;
+    broker
+        .expect(&[
+            "image brokers=1",
+            "lead old-1 1@6 old-3 1@6 older-0 1@6",
+            "lead old-0 1@0! old-2 1@0!",
+            "image old:4 older:1",
+        ])
+        .await;
+    assert_eq!(broker.cache.image().topic_by_id(id).unwrap().name.as_ref(), "old");
+    let states = cluster.partition_states(&[TopicPartition::new("old", 3)]).await.unwrap();
+    assert_eq!(states[0].as_ref().unwrap().state.leader_epoch, 6);
+}

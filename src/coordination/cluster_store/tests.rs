@@ -1,0 +1,164 @@
+//! Kafka's operations over the embedded tree; they would read the same over ZooKeeper.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::*;
+use crate::{
+    common::TopicPartition,
+    coordination::{
+        EmbeddedStore,
+        znode::{
+            broker::BrokerRegistration,
+            partition_state::PartitionState,
+            topic::{ReplicaAssignment, TopicAssignment},
+        },
+    },
+};
+
+async fn cluster() -> (Arc<EmbeddedStore>, ClusterStore) {
+    let store = EmbeddedStore::in_memory();
+    let cluster = ClusterStore::new(store.clone());
+    cluster.create_persistent_paths().await.unwrap();
+    (store, cluster)
+}
+
+fn one_replica(partitions: i32) -> TopicAssignment {
+    let partitions = (0..partitions).map(|partition| (partition, ReplicaAssignment::of(vec![1]))).collect();
+    TopicAssignment { topic_id: Some(topic_id::random()), partitions }
+}
+
+#[tokio::test]
+async fn a_new_cluster_gets_its_paths_and_one_id() {
+    let (store, cluster) = cluster().await;
+    for path in paths::PERSISTENT {
+        assert!(store.exists(path, false).await.unwrap().is_some(), "{path}");
+    }
+    cluster.create_persistent_paths().await.unwrap();
+    let id = cluster.cluster_id_or_create(Some("adopted".into())).await.unwrap();
+    assert_eq!(id, "adopted");
+    assert_eq!(cluster.cluster_id_or_create(None).await.unwrap(), "adopted");
+}
+
+#[tokio::test]
+async fn a_broker_registers_and_keeps_others_out() {
+    let (store, cluster) = cluster().await;
+    let broker =
+        BrokerRegistration { id: 5, endpoints: Vec::new(), rack: Some("r".into()), jmx_port: -1, timestamp_ms: 1 };
+    let epoch = cluster.register_broker(&broker).await.unwrap();
+    let other = ClusterStore::new(store.new_session());
+    assert!(matches!(other.register_broker(&broker).await, Err(CoordinationError::NodeExists(_))));
+    let brokers = other.brokers(false).await.unwrap();
+    assert_eq!((brokers[0].id, brokers[0].epoch, brokers[0].rack.as_deref()), (5, epoch, Some("r")));
+    // The same session may, with a new epoch.
+    assert!(cluster.register_broker(&broker).await.unwrap() > epoch);
+    cluster.unregister_broker(5).await.unwrap();
+    assert!(other.brokers(false).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_wins_the_election_and_the_old_one_is_fenced() {
+    let (store, first) = cluster().await;
+    let won = first.elect_controller(1, 0).await.unwrap().unwrap();
+    assert_eq!(won.epoch, 1);
+    let second = ClusterStore::new(store.new_session());
+    assert_eq!(second.elect_controller(2, 0).await.unwrap(), None);
+    assert_eq!(second.controller(false).await.unwrap(), Some(1));
+
+    store.delete(paths::CONTROLLER, None).await.unwrap();
+    let next = second.elect_controller(2, 0).await.unwrap().unwrap();
+    assert_eq!(next.epoch, 2);
+    let fault = first.delete_topic(won.guard, "t").await.unwrap_err();
+    assert!(is_controller_moved(&fault), "{fault}");
+    let new = NewPartitionState {
+        topic_partition: TopicPartition::new("t", 0),
+        state: PartitionState::new(1, 0, vec![1], 1),
+    };
+    let fault = first.create_partition_states(won.guard, &[new]).await.unwrap_err();
+    assert!(is_controller_moved(&fault), "{fault}");
+    assert!(first.resign_controller(won.guard).await.is_err());
+    second.resign_controller(next.guard).await.unwrap();
+    assert_eq!(second.controller(false).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_topic_lives_and_dies() {
+    let (store, cluster) = cluster().await;
+    let guard = cluster.elect_controller(1, 0).await.unwrap().unwrap().guard;
+    let overrides: IndexMap<String, String> = [("retention.ms".to_owned(), "5".to_owned())].into();
+    let assignment = one_replica(1500);
+    cluster.create_topic("t", &overrides, &assignment).await.unwrap();
+    let again = cluster.create_topic("t", &IndexMap::new(), &assignment).await;
+    assert_eq!(again, Err(CoordinationError::NodeExists("/brokers/topics/t".into())));
+    assert_eq!(cluster.entity_config("topics/t").await.unwrap(), overrides, "the loser changes nothing");
+
+    let new: Vec<NewPartitionState> = (0..1500)
+        .map(|partition| NewPartitionState {
+            topic_partition: TopicPartition::new("t", partition),
+            state: PartitionState::new(1, 0, vec![1], 1),
+        })
+        .collect();
+    // What an earlier controller managed to write is kept.
+    let kept = PartitionState::new(1, 4, vec![1], 0);
+    let early = NewPartitionState { topic_partition: TopicPartition::new("t", 0), state: kept.clone() };
+    cluster.create_partition_states(guard, &[early]).await.unwrap();
+    let states = cluster.create_partition_states(guard, &new).await.unwrap();
+    assert_eq!((states.len(), &states[0].state, states[1].state.leader_epoch), (1500, &kept, 0));
+
+    let update = |partition, expected_version| PartitionStateUpdate {
+        topic_partition: TopicPartition::new("t", partition),
+        state: PartitionState::new(-1, 1, vec![1], 1),
+        expected_version,
+    };
+    let answers = cluster.update_partition_states(guard, &[update(0, 0), update(1, 7), update(2, 0)]).await.unwrap();
+    assert_eq!((&answers[0], &answers[2]), (&Ok(1), &Ok(1)));
+    assert!(matches!(answers[1], Err(CoordinationError::BadVersion(_))));
+    let partitions: Vec<TopicPartition> = (0..3).chain([9999]).map(|p| TopicPartition::new("t", p)).collect();
+    let read = cluster.partition_states(&partitions).await.unwrap();
+    assert_eq!(read[2].as_ref().unwrap().state.leader, -1);
+    assert_eq!((read[1].as_ref().unwrap().version, &read[3]), (0, &None));
+
+    cluster.mark_topic_for_deletion("t").await.unwrap();
+    assert!(matches!(cluster.mark_topic_for_deletion("t").await, Err(CoordinationError::NodeExists(_))));
+    cluster.delete_topic(guard, "t").await.unwrap();
+    assert!(!cluster.topic_exists("t").await.unwrap());
+    assert!(!cluster.is_marked_for_deletion("t").await.unwrap());
+    assert_eq!(store.exists("/config/topics/t", false).await.unwrap(), None);
+    cluster.delete_topic(guard, "t").await.unwrap();
+}
+
+#[tokio::test]
+async fn changes_of_configuration_are_announced_and_forgotten() {
+    let (store, cluster) = cluster().await;
+    let overrides: IndexMap<String, String> = [("a".to_owned(), "b".to_owned())].into();
+    cluster.set_entity_config("users/alice/clients/app", &overrides).await.unwrap();
+    cluster.set_entity_config("topics/t", &overrides).await.unwrap();
+    cluster.set_entity_config("topics/t", &IndexMap::new()).await.unwrap();
+    assert_eq!(cluster.entity_config("users/alice/clients/app").await.unwrap(), overrides);
+    assert!(cluster.topic_configs(&["t", "none"]).await.unwrap().iter().all(IndexMap::is_empty));
+
+    let mut events = store.events();
+    let changes = cluster.config_changes(Some(0), true).await.unwrap();
+    assert_eq!(
+        changes.iter().map(|c| (c.sequence, c.entity_path.as_str())).collect::<Vec<_>>(),
+        [(1, "topics/t"), (2, "topics/t")]
+    );
+    let born = store.exists("/config/changes/config_change_0000000000", false).await.unwrap().unwrap().ctime_ms;
+    cluster.purge_config_changes(born).await.unwrap();
+    assert_eq!(cluster.config_changes(None, false).await.unwrap().len(), 3);
+    cluster.purge_config_changes(born + 16 * 60 * 1000).await.unwrap();
+    assert!(cluster.config_changes(None, false).await.unwrap().is_empty());
+    assert_eq!(events.try_recv().unwrap().path, paths::CONFIG_CHANGES);
+}
+
+#[tokio::test]
+async fn producer_id_blocks_never_overlap() {
+    let (store, cluster) = cluster().await;
+    assert_eq!(cluster.allocate_producer_id_block(1).await.unwrap(), (0, 1000));
+    assert_eq!(cluster.allocate_producer_id_block(2).await.unwrap(), (1000, 1000));
+    let (data, _) = store.get(paths::PRODUCER_ID_BLOCK, false).await.unwrap();
+    assert_eq!(data, r#"{"version":1,"broker":2,"block_start":"1000","block_end":"1999"}"#);
+    store.set(paths::PRODUCER_ID_BLOCK, Bytes::from_static(b"garbage"), None).await.unwrap();
+    assert!(cluster.allocate_producer_id_block(1).await.is_err());
+}

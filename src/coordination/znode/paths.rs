@@ -1,0 +1,78 @@
+//! Where things are in the tree.
+
+use crate::common::BrokerId;
+
+pub const CLUSTER: &str = "/cluster";
+pub const CLUSTER_ID: &str = "/cluster/id";
+pub const CONTROLLER: &str = "/controller";
+pub const CONTROLLER_EPOCH: &str = "/controller_epoch";
+pub const BROKER_IDS: &str = "/brokers/ids";
+pub const BROKER_SEQ_ID: &str = "/brokers/seqid";
+pub const TOPICS: &str = "/brokers/topics";
+pub const DELETE_TOPICS: &str = "/admin/delete_topics";
+pub const CONFIG_CHANGES: &str = "/config/changes";
+/// Prefix of the sequential nodes announcing a changed configuration.
+pub const CONFIG_CHANGE_PREFIX: &str = "config_change_";
+pub const ISR_CHANGE_NOTIFICATION: &str = "/isr_change_notification";
+pub const LOG_DIR_EVENT_NOTIFICATION: &str = "/log_dir_event_notification";
+pub const PRODUCER_ID_BLOCK: &str = "/latest_producer_id_block";
+pub const FEATURE: &str = "/feature";
+
+/// Created at every start of a broker (`ZkData.PersistentZkPaths`), parents included.
+pub const PERSISTENT: &[&str] = &[
+    "/consumers",
+    BROKER_IDS,
+    TOPICS,
+    CONFIG_CHANGES,
+    DELETE_TOPICS,
+    BROKER_SEQ_ID,
+    ISR_CHANGE_NOTIFICATION,
+    PRODUCER_ID_BLOCK,
+    LOG_DIR_EVENT_NOTIFICATION,
+    "/config/topics",
+    "/config/clients",
+    "/config/users",
+    "/config/brokers",
+    "/config/ips",
+];
+
+#[must_use]
+pub fn broker(id: BrokerId) -> String {
+    format!("{BROKER_IDS}/{id}")
+}
+
+#[must_use]
+pub fn topic(topic: &str) -> String {
+    format!("{TOPICS}/{topic}")
+}
+
+#[must_use]
+pub fn partitions(topic: &str) -> String {
+    format!("{TOPICS}/{topic}/partitions")
+}
+
+#[must_use]
+pub fn partition(topic: &str, partition: i32) -> String {
+    format!("{TOPICS}/{topic}/partitions/{partition}")
+}
+
+#[must_use]
+pub fn partition_state(topic: &str, partition: i32) -> String {
+    format!("{TOPICS}/{topic}/partitions/{partition}/state")
+}
+
+/// `entity_path` is e.g. `topics/foo`, `brokers/<default>`, `users/alice/clients/app`.
+#[must_use]
+pub fn config(entity_path: &str) -> String {
+    format!("/config/{entity_path}")
+}
+
+#[must_use]
+pub fn topic_config(topic: &str) -> String {
+    format!("/config/topics/{topic}")
+}
+
+#[must_use]
+pub fn delete_topic(topic: &str) -> String {
+    format!("{DELETE_TOPICS}/{topic}")
+}

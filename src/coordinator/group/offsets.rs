@@ -1,0 +1,155 @@
+//! What a group keeps of offsets: committed, on their way to the log, and held back by open transactions.
+
+use super::{
+    group::{Group, Map},
+    records::OffsetAndMetadata,
+    state::GroupState,
+};
+use crate::{
+    common::{Offset, ProducerId, Timestamp, TopicPartition},
+    protocol::consumer_protocol,
+};
+
+/// A commit and where its batch lies in the log: a transaction's commit must not overwrite one that was appended later
+/// (class `CommitRecordMetadataAndOffset`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// `None`: not in the log yet (only in `pending_transactions`).
+    pub appended_at: Option<Offset>,
+    pub value: OffsetAndMetadata,
+}
+
+impl CommittedOffset {
+    fn older_than(&self, appended_at: Offset) -> bool {
+        self.appended_at.is_none_or(|at| at < appended_at)
+    }
+}
+
+impl Group {
+    /// A commit is in the log.
+    pub(super) fn offset_appended(&mut self, tp: &TopicPartition, value: OffsetAndMetadata, appended_at: Offset) {
+        if self.offsets.get(tp).is_none_or(|current| current.older_than(appended_at)) {
+            let committed = CommittedOffset { appended_at: Some(appended_at), value };
+            self.offsets.insert(tp.clone(), committed);
+        }
+    }
+
+    /// The commit's write has ended, either way; a newer commit may be pending already.
+    pub(super) fn unstage_offset(&mut self, tp: &TopicPartition, value: &OffsetAndMetadata) {
+        if self.pending_offsets.get(tp) == Some(value) {
+            self.pending_offsets.swap_remove(tp);
+        }
+    }
+
+    pub(super) fn stage_transactional(&mut self, producer: ProducerId, tp: TopicPartition, value: OffsetAndMetadata) {
+        let pending = self.pending_transactions.entry(producer).or_default();
+        pending.insert(tp, CommittedOffset { appended_at: None, value });
+    }
+
+    pub(super) fn transactional_appended(
+        &mut self,
+        producer: ProducerId,
+        tp: &TopicPartition,
+        value: &OffsetAndMetadata,
+        appended_at: Offset,
+    ) {
+        if let Some(pending) = self.pending_transactions.get_mut(&producer).and_then(|pending| pending.get_mut(tp))
+            && pending.value == *value
+        {
+            pending.appended_at = Some(appended_at);
+        }
+    }
+
+    pub(super) fn unstage_transactional(&mut self, producer: ProducerId, tp: &TopicPartition) {
+        if let Some(pending) = self.pending_transactions.get_mut(&producer) {
+            pending.swap_remove(tp);
+            if pending.is_empty() {
+                self.pending_transactions.remove(&producer);
+            }
+        }
+    }
+
+    /// The transaction's marker is in the log.
+    pub(super) fn transaction_completed(&mut self, producer: ProducerId, committed: bool) {
+        let Some(pending) = self.pending_transactions.remove(&producer) else { return };
+        if !committed {
+            return;
+        }
+        for (tp, commit) in pending {
+            match commit.appended_at {
+                Some(appended_at) => self.offset_appended(&tp, commit.value, appended_at),
+                None => tracing::error!(group = %self.id, producer, %tp, "transaction completed before its offsets"),
+            }
+        }
+    }
+
+    /// Whether what is committed now may soon be otherwise (KIP-447).
+    pub(super) fn has_pending_offset(&self, tp: &TopicPartition) -> bool {
+        self.pending_offsets.contains_key(tp)
+            || self.pending_transactions.values().any(|pending| pending.contains_key(tp))
+    }
+
+    #[must_use]
+    pub fn has_offsets(&self) -> bool {
+        !self.offsets.is_empty() || !self.pending_offsets.is_empty() || !self.pending_transactions.is_empty()
+    }
+
+    #[must_use]
+    pub fn committed_offset(&self, tp: &TopicPartition) -> Option<&OffsetAndMetadata> {
+        self.offsets.get(tp).map(|committed| &committed.value)
+    }
+
+    #[must_use]
+    pub fn offset_count(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Drops offsets, pending ones too; returns those that need a tombstone.
+    pub(super) fn remove_offsets(&mut self, tps: impl IntoIterator<Item = TopicPartition>) -> Vec<TopicPartition> {
+        let mut removed = Vec::new();
+        for tp in tps {
+            // A staged commit is, or will be, in the log before the tombstone.
+            let was_staged = self.pending_offsets.swap_remove(&tp).is_some();
+            for pending in self.pending_transactions.values_mut() {
+                pending.swap_remove(&tp);
+            }
+            if self.offsets.swap_remove(&tp).is_some() || was_staged {
+                removed.push(tp);
+            }
+        }
+        removed
+    }
+
+    /// Drops the offsets whose time has come; returns them (KIP-211).
+    pub(super) fn remove_expired_offsets(&mut self, now: Timestamp, retention_ms: i64) -> Vec<TopicPartition> {
+        let is_expired = |committed: &CommittedOffset, since: Timestamp| match committed.value.expire_timestamp {
+            Some(at) => now >= at,
+            None => now.saturating_sub(since) >= retention_ms,
+        };
+        let (state, state_timestamp) = (self.state(), self.state_timestamp);
+        let mut keep: Box<dyn FnMut(&TopicPartition, &CommittedOffset) -> bool + '_> = match &self.protocol_type {
+            // A managed group without members: the clock starts when it became empty.
+            Some(_) if state == GroupState::Empty => {
+                Box::new(|_, c| !is_expired(c, state_timestamp.unwrap_or(c.value.commit_timestamp)))
+            }
+            // A consumer group at work: only topics it no longer subscribes to.
+            Some(kind) if &**kind == consumer_protocol::PROTOCOL_TYPE && state == GroupState::Stable => {
+                let Some(subscribed) = &self.subscribed_topics else { return Vec::new() };
+                Box::new(|tp, c| subscribed.contains(&*tp.topic) || !is_expired(c, c.value.commit_timestamp))
+            }
+            Some(_) => return Vec::new(),
+            // A simple consumer: each offset for itself.
+            None => Box::new(|_, c| !is_expired(c, c.value.commit_timestamp)),
+        };
+        let pending: &Map<_, _> = &self.pending_offsets;
+        let mut expired = Vec::new();
+        self.offsets.retain(|tp, committed| {
+            let kept = pending.contains_key(tp) || keep(tp, committed);
+            if !kept {
+                expired.push(tp.clone());
+            }
+            kept
+        });
+        expired
+    }
+}

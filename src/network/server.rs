@@ -1,0 +1,145 @@
+//! Start and stop of everything that listens (class `SocketServer`).
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use super::{
+    NetworkConfig,
+    acceptor::{LogLimit, Shared, accept},
+    connection::Limits,
+    connection_quotas::ConnectionQuotas,
+    handler::RequestHandler,
+    memory::RequestMemory,
+    reactor::Reactor,
+};
+use crate::transport::listener::bind;
+
+/// Sockets that are bound, with clients perhaps waiting in their backlogs, and nobody accepting yet: the broker
+/// registers its ports before it serves.
+pub struct BoundListeners {
+    config: NetworkConfig,
+    listeners: Vec<(String, TcpListener)>,
+}
+
+/// The running server. Dropped, it stops without grace.
+pub struct Server {
+    addresses: Vec<(String, SocketAddr)>,
+    reactors: Vec<Arc<Reactor>>,
+    acceptors: Vec<AbortHandle>,
+    quotas: Arc<ConnectionQuotas>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl BoundListeners {
+    /// Binds every listener of `config`. The error names the address that could not be bound.
+    pub fn bind(config: NetworkConfig) -> io::Result<Self> {
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|listener| Ok((listener.name.clone(), bind(&listener.host, listener.port, &config.sockets)?)));
+        let listeners = listeners.collect::<io::Result<_>>()?;
+        Ok(Self { config, listeners })
+    }
+
+    /// Where a listener is bound: the port is the real one, if 0 was asked for.
+    #[must_use]
+    pub fn local_addr(&self, listener: &str) -> Option<SocketAddr> {
+        self.listeners.iter().find(|(name, _)| name == listener)?.1.local_addr().ok()
+    }
+
+    /// Starts the reactors and begins to accept.
+    pub fn serve<H: RequestHandler>(self, handler: H) -> io::Result<Server> {
+        let config = self.config;
+        let mut server = Server {
+            addresses: Vec::new(),
+            reactors: Vec::new(),
+            acceptors: Vec::new(),
+            quotas: Arc::new(ConnectionQuotas::new(&config)),
+            threads: Mutex::default(),
+        };
+        for index in 0..config.reactors.max(1) {
+            let (reactor, thread) = Reactor::start(index, config.connections_max_idle)?;
+            server.reactors.push(reactor);
+            server.threads.get_mut().push(thread);
+        }
+        let shared = Arc::new(Shared {
+            handler,
+            reactors: server.reactors.clone(),
+            quotas: Arc::clone(&server.quotas),
+            limits: Arc::new(Limits {
+                request_max_bytes: config.request_max_bytes,
+                queued: config.queued_request_max_bytes.map(RequestMemory::new),
+            }),
+            sockets: config.sockets,
+            log_limit: LogLimit::default(),
+        });
+        for (index, (name, listener)) in self.listeners.into_iter().enumerate() {
+            server.addresses.push((name.clone(), listener.local_addr()?));
+            let reactor = &server.reactors[index % server.reactors.len()];
+            let task = reactor.handle.spawn(accept(Arc::clone(&shared), listener, name));
+            server.acceptors.push(task.abort_handle());
+        }
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// Binds and serves in one go.
+    pub fn start<H: RequestHandler>(config: NetworkConfig, handler: H) -> io::Result<Self> {
+        BoundListeners::bind(config)?.serve(handler)
+    }
+
+    /// Where a listener is bound: the port is the real one, if 0 was asked for.
+    #[must_use]
+    pub fn local_addr(&self, listener: &str) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(name, _)| name == listener).map(|(_, address)| *address)
+    }
+
+    /// Connections open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.quotas.total()
+    }
+
+    /// Stops accepting, lets the requests in flight end for up to `grace`, closes all connections and ends the threads.
+    /// Blocks: call it from a thread of your own, not from a reactor. A second call does nothing.
+    pub fn shutdown(&self, grace: Duration) {
+        /// How often to look whether connections have ended.
+        const POLL: Duration = Duration::from_millis(2);
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for acceptor in &self.acceptors {
+            acceptor.abort();
+        }
+        let deadline = Instant::now() + grace;
+        loop {
+            // Each time: an acceptor may have handed one over at the last moment.
+            self.reactors.iter().for_each(|reactor| reactor.close_connections());
+            if self.reactors.iter().all(|reactor| reactor.load() == 0) || Instant::now() >= deadline {
+                break;
+            }
+            std::thread::sleep(POLL);
+        }
+        for reactor in &self.reactors {
+            reactor.stop();
+        }
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a network thread has panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}

@@ -1,0 +1,131 @@
+//! The in-sync replicas, and proposals to change them (classes `PartitionState`, `PendingExpandIsr`, `PendingShrinkIsr`).
+
+use super::{AlterPartition, FollowerFetch, LogOffsets, PartitionState, Replica};
+use crate::common::{BrokerId, Timestamp};
+
+/// At most one proposal is under way; until the controller answers, the stricter reading of the ISR holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Isr {
+    Committed(Vec<BrokerId>),
+    PendingExpand { committed: Vec<BrokerId>, adding: BrokerId },
+    PendingShrink { committed: Vec<BrokerId>, removing: Vec<BrokerId> },
+}
+
+impl Default for Isr {
+    fn default() -> Self {
+        Self::Committed(Vec::new())
+    }
+}
+
+impl Isr {
+    pub(super) fn committed(isr: Vec<BrokerId>) -> Self {
+        Self::Committed(isr)
+    }
+
+    /// What the controller has confirmed: decides min.insync.replicas before an append.
+    #[must_use]
+    pub fn members(&self) -> &[BrokerId] {
+        match self {
+            Self::Committed(isr)
+            | Self::PendingExpand { committed: isr, .. }
+            | Self::PendingShrink { committed: isr, .. } => isr,
+        }
+    }
+
+    /// Everyone who may be in it already: nothing is committed that one of these lacks (KIP-497).
+    #[must_use]
+    pub fn maximal_contains(&self, id: BrokerId) -> bool {
+        self.members().contains(&id) || matches!(self, Self::PendingExpand { adding, .. } if *adding == id)
+    }
+
+    #[must_use]
+    pub fn maximal_len(&self) -> usize {
+        self.members().len() + usize::from(matches!(self, Self::PendingExpand { .. }))
+    }
+
+    #[must_use]
+    pub fn is_inflight(&self) -> bool {
+        !matches!(self, Self::Committed(_))
+    }
+}
+
+impl PartitionState {
+    /// Proposes `candidate` for the ISR if it has all that is committed and all that earlier leaders left.
+    pub(super) fn expand_isr(&mut self, candidate: BrokerId, log: LogOffsets) -> Option<AlterPartition> {
+        if self.isr.is_inflight() || self.isr.members().contains(&candidate) || !self.is_leader() {
+            return None;
+        }
+        let end = self.remotes.get(&candidate)?.log_end_offset();
+        if end < log.high_watermark || end < self.epoch_start_offset() {
+            return None;
+        }
+        let committed = self.isr.members().to_vec();
+        let isr = committed.iter().copied().chain([candidate]).collect();
+        self.isr = Isr::PendingExpand { committed, adding: candidate };
+        Some(self.proposal(isr))
+    }
+
+    /// Proposes an ISR without the followers that have not been at the log's end for `replica.lag.time.max.ms`.
+    pub fn shrink_isr(&mut self, now: Timestamp, log: LogOffsets) -> Option<AlterPartition> {
+        if self.isr.is_inflight() || !self.is_leader() {
+            return None;
+        }
+        let lags = |id: &BrokerId| {
+            *id != self.local
+                && !self.remotes.get(id).is_some_and(|replica: &Replica| {
+                    replica.is_caught_up(log.log_end_offset, now, self.lag_time_max_ms)
+                })
+        };
+        let (removing, isr): (Vec<_>, Vec<_>) = self.isr.members().iter().copied().partition(lags);
+        if removing.is_empty() {
+            return None;
+        }
+        self.isr = Isr::PendingShrink { committed: self.isr.members().to_vec(), removing };
+        Some(self.proposal(isr))
+    }
+
+    /// The controller's answer to a proposal: the ISR as it is now. `None`: refused, the old one stays.
+    pub fn isr_altered(&mut self, answer: Option<(Vec<BrokerId>, i32)>) {
+        match answer {
+            Some((_, partition_epoch)) if partition_epoch < self.partition_epoch => {}
+            Some((isr, partition_epoch)) => {
+                self.isr = Isr::committed(isr);
+                self.partition_epoch = partition_epoch;
+            }
+            None => self.isr = Isr::committed(self.isr.members().to_vec()),
+        }
+    }
+
+    /// `min.insync.replicas`, but never more than there are replicas.
+    #[must_use]
+    pub fn effective_min_isr(&self, min_insync_replicas: i32) -> usize {
+        usize::try_from(min_insync_replicas).unwrap_or(0).min(self.remotes.len() + 1)
+    }
+
+    #[must_use]
+    pub fn is_under_min_isr(&self, min_insync_replicas: i32) -> bool {
+        self.is_leader() && self.isr.members().len() < self.effective_min_isr(min_insync_replicas)
+    }
+
+    #[must_use]
+    pub fn is_at_min_isr(&self, min_insync_replicas: i32) -> bool {
+        self.is_leader() && self.isr.members().len() == self.effective_min_isr(min_insync_replicas)
+    }
+
+    #[must_use]
+    pub fn is_under_replicated(&self) -> bool {
+        self.is_leader() && self.isr.members().len() < self.replicas.len()
+    }
+
+    fn proposal(&self, isr: Vec<BrokerId>) -> AlterPartition {
+        AlterPartition { leader_epoch: self.leader_epoch, partition_epoch: self.partition_epoch, isr }
+    }
+}
+
+impl FollowerFetch {
+    /// A fetch that says nothing of broker epochs (versions before 15).
+    #[must_use]
+    pub fn new(replica: BrokerId, fetch_offset: i64, log_start_offset: i64) -> Self {
+        Self { replica, fetch_offset, log_start_offset, broker_epoch: -1 }
+    }
+}
