@@ -2,12 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use super::data::fetch_session::FetchSessions;
 use crate::{
-    admin::configs::ConfigAdmin,
+    admin::{Admin, configs::ConfigAdmin},
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
     coordination::ClusterStore,
-    coordinator::group::GroupCoordinator,
+    coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
     metadata::MetadataCache,
     replication::ReplicaManager,
 };
@@ -21,8 +22,11 @@ pub struct Services {
     pub cluster: Arc<ClusterStore>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
+    pub admin: Arc<Admin>,
     pub config: Arc<DynamicConfig>,
     pub loggers: Arc<Loggers>,
+    pub producer_ids: Arc<ProducerIdManager>,
+    pub fetch_sessions: Arc<FetchSessions>,
 }
 
 impl Services {

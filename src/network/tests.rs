@@ -82,7 +82,7 @@ fn listener(name: &str) -> ListenerConfig {
 }
 
 fn world(config: NetworkConfig) -> World {
-    let content: Vec<u8> = (0..1_500_000).map(|at| (at * 7 >> 2) as u8).collect();
+    let content: Vec<u8> = (0..1_500_000).map(|at| ((at * 7) >> 2) as u8).collect();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&content).unwrap();
     let script = Script { file: Arc::new(file), waiting: Arc::default(), completed: Arc::default() };
@@ -178,7 +178,7 @@ fn large_requests_come_back_whole() {
     let world = world(NetworkConfig::default());
     let mut client = world.connect();
     for size in [2_047, 2_048, 2_049, 16_380, 65_536, 1_000_000, 5_000_000, 3, 1_000_000] {
-        let body: Vec<u8> = std::iter::once(b'e').chain((1..size).map(|at| (at * 13 >> 4) as u8)).collect();
+        let body: Vec<u8> = std::iter::once(b'e').chain((1..size).map(|at| ((at * 13) >> 4) as u8)).collect();
         let sent = framed(&body);
         let mut writer = client.try_clone().unwrap();
         let writing = std::thread::spawn(move || writer.write_all(&sent).unwrap());

@@ -66,11 +66,13 @@ impl ReplicaManager {
         let partition = self.partition(tp)?;
         partition.check(NO_LEADER_EPOCH, only_leader)?;
         let log = &partition.log;
-        let (start, end) = (log.log_start_offset(), log.log_end_offset());
-        // The log does not tell its segments' times; its two ends are what the clients of that age ask for.
-        let mut segments = vec![(start, if timestamp >= 0 { self.clock.now_ms() } else { 0 })];
-        if end > start {
-            segments.push((end, self.clock.now_ms()));
+        let (start, now) = (log.log_start_offset(), self.clock.now_ms());
+        let infos = log.segments();
+        let last_has_records = infos.last().is_some_and(|last| last.size_bytes > 0);
+        // Segments don't tell when they changed: a lookup by time takes them all for older, as nearly all are.
+        let mut segments: Vec<_> = infos.iter().map(|segment| (segment.base_offset.max(start), 0)).collect();
+        if last_has_records {
+            segments.push((log.log_end_offset(), now));
         }
         let offsets = legacy_offsets_before(&segments, timestamp, max_offsets);
         Ok(if from_consumer { clamp_to(log.high_watermark(), offsets) } else { offsets })
@@ -161,23 +163,8 @@ fn earliest(log: &UnifiedLog) -> ListOffsetsAnswer {
         error: ErrorCode::None,
         timestamp: NO_TIMESTAMP,
         offset,
-        leader_epoch: earliest_epoch(log, offset).unwrap_or(NO_LEADER_EPOCH),
+        leader_epoch: log.earliest_epoch().unwrap_or(NO_LEADER_EPOCH),
     }
-}
-
-/// The first epoch the log knows: the smallest that ends after its start. Epochs are few, and the latest bounds them.
-fn earliest_epoch(log: &UnifiedLog, log_start_offset: Offset) -> Option<LeaderEpoch> {
-    let latest = log.latest_epoch()?;
-    // `end_offset_for_epoch(e)` names the largest epoch ≤ e, so the ends grow with e: search the first beyond the start.
-    let (mut low, mut high) = (0, latest);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match log.end_offset_for_epoch(middle) {
-            Some(end) if end.offset > log_start_offset => high = middle,
-            _ => low = middle + 1,
-        }
-    }
-    Some(low)
 }
 
 impl ListOffsetsAnswer {

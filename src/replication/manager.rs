@@ -185,6 +185,16 @@ impl ReplicaManager {
         }
     }
 
+    /// As [`Self::local_log`], with the code to answer where there is none.
+    pub fn any_log(&self, tp: &TopicPartition) -> Result<Arc<UnifiedLog>, ErrorCode> {
+        self.partition(tp).map(|partition| Arc::clone(&partition.log))
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &ReplicaConfig {
+        &self.config
+    }
+
     #[must_use]
     pub fn logs(&self) -> &Arc<LogManager> {
         &self.logs

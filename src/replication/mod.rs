@@ -13,6 +13,8 @@ pub mod partition;
 mod partitions;
 mod read;
 mod stop_replica;
+#[cfg(test)]
+mod tests;
 
 pub use list_offsets::legacy_offsets_before;
 pub use log_dirs::{LogDirInfo, LogDirPartition};

@@ -16,7 +16,7 @@ use crate::{
         ErrorCode, Offset,
         ids::{NO_LEADER_EPOCH, NO_OFFSET},
     },
-    protocol::chunk::Records,
+    protocol::chunk::{FileRegion, Records},
     storage::{FetchData, FetchIsolation, OffsetAndEpoch, StorageError},
 };
 
@@ -219,7 +219,12 @@ fn read_partition(
     }
     let read =
         log.read(wanted.fetch_offset, max_bytes, params.isolation, min_one_message).map_err(ReadFailure::Storage)?;
-    let FetchData { region, base_offset, aborted, .. } = read;
+    let FetchData { mut region, base_offset, aborted, .. } = read;
+    if region.is_none() && params.hard_max_bytes && wanted.fetch_offset < end && max_bytes > 0 {
+        // Clients of that age learn from a cut batch that their limit is too small; from nothing they learn nothing.
+        let whole = log.read(wanted.fetch_offset, max_bytes, params.isolation, true).map_err(ReadFailure::Storage)?;
+        region = whole.region.map(|region| FileRegion { length: region.length.min(max_bytes), ..region });
+    }
     if let Some(region) = region {
         data.records = Records::File(region);
         data.records_base_offset = base_offset;

@@ -35,8 +35,9 @@ impl Launch {
     /// Reads `file`, or the development defaults without one, and applies `overrides` (`key=value`).
     pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self, LaunchError> {
         let bytes = match file {
-            Some(file) => std::fs::read(file)
-                .map_err(|fault| LaunchError(format!("cannot read {}: {fault}", file.display())))?,
+            Some(file) => {
+                std::fs::read(file).map_err(|fault| LaunchError(format!("cannot read {}: {fault}", file.display())))?
+            }
             None => development_properties().into_bytes(),
         };
         let loaded = properties::load(&bytes, overrides).map_err(|fault| LaunchError(fault.to_string()))?;

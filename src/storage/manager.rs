@@ -1,12 +1,23 @@
 //! All logs of a broker, over all its log dirs (class `LogManager`).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering},
+};
 
+use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::{StorageError, UnifiedLog};
+use super::{
+    StorageError, UnifiedLog,
+    checkpoint::offset::{HIGH_WATERMARK_FILE, LOG_START_OFFSET_FILE, RECOVERY_POINT_FILE},
+    dir::{LogDir, delete_dir_name},
+    log::context::LogContext,
+};
 use crate::{
-    common::{BrokerId, Clock, Timestamp, TopicPartition},
+    common::{BrokerId, Clock, Offset, Timestamp, TopicPartition},
     config::topic::LogConfig,
 };
 
@@ -48,81 +59,239 @@ pub struct LogDirDescription {
     pub replicas: Vec<LogDirReplica>,
 }
 
-pub struct LogManager {}
+/// Logs by partition.
+pub(super) type LogMap = HashMap<TopicPartition, Arc<UnifiedLog>, ahash::RandomState>;
 
-#[allow(unused_variables)]
+pub struct LogManager {
+    pub(super) config: LogManagerConfig,
+    pub(super) context: Arc<LogContext>,
+    pub(super) dirs: Vec<LogDir>,
+    pub(super) logs: RwLock<LogMap>,
+    /// Orders creation and deletion, which do I/O that `logs` must not be held across.
+    creation: Mutex<()>,
+    pub(super) checkpointed_high_watermarks: Mutex<HashMap<TopicPartition, Offset>>,
+    pub(super) loaded: AtomicBool,
+    /// Broker epoch of the last clean stop, −1 if there was none in some dir.
+    pub(super) previous_broker_epoch: AtomicI64,
+}
+
 impl LogManager {
     /// Creates and locks the log dirs and reads their `meta.properties`; loads nothing yet.
     pub fn open(config: LogManagerConfig, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        todo!()
+        let mut dirs: Vec<LogDir> = Vec::with_capacity(config.log_dirs.len());
+        for path in &config.log_dirs {
+            let dir = LogDir::open(path)?;
+            dir.identity()?;
+            dirs.push(dir);
+        }
+        if dirs.is_empty() {
+            return Err(StorageError::Startup("no log dir is configured".to_owned()));
+        }
+        let context = LogContext::new(clock, config.producer_id_expiration_ms);
+        Ok(Self {
+            config,
+            context,
+            dirs,
+            logs: RwLock::new(LogMap::default()),
+            creation: Mutex::new(()),
+            checkpointed_high_watermarks: Mutex::new(HashMap::new()),
+            loaded: AtomicBool::new(false),
+            previous_broker_epoch: AtomicI64::new(-1),
+        })
     }
+
     /// Identity agreed on by all dirs (`Err` if they disagree).
     pub fn identity(&self) -> Result<DirIdentity, StorageError> {
-        todo!()
+        let mut agreed = DirIdentity::default();
+        for dir in &self.dirs {
+            let Some(found) = dir.identity()? else { continue };
+            let differs =
+                |one: &Option<String>, other: &Option<String>| one.is_some() && other.is_some() && one != other;
+            let broker = (agreed.broker_id.map(|id| id.to_string()), found.broker_id.map(|id| id.to_string()));
+            if differs(&broker.0, &broker.1) || differs(&agreed.cluster_id, &found.cluster_id) {
+                return Err(StorageError::Startup(format!(
+                    "meta.properties of {} says {found:?}, that of another log dir {agreed:?}",
+                    dir.path.display()
+                )));
+            }
+            agreed.broker_id = agreed.broker_id.or(found.broker_id);
+            agreed.cluster_id = agreed.cluster_id.or(found.cluster_id);
+        }
+        Ok(agreed)
     }
-    /// Writes `meta.properties` where it is missing.
+
+    /// Writes `meta.properties` where it is missing. `Err` if a dir belongs to another broker or cluster.
     pub fn write_identity(&self, broker_id: BrokerId, cluster_id: &str) -> Result<(), StorageError> {
-        todo!()
+        let known = self.identity()?;
+        if known.broker_id.is_some_and(|id| id != broker_id)
+            || known.cluster_id.as_deref().is_some_and(|id| id != cluster_id)
+        {
+            return Err(StorageError::Startup(format!(
+                "Configured broker.id {broker_id} and cluster id {cluster_id} do not match meta.properties, which says {known:?}. \
+                 If you moved your data, make sure your configured broker.id matches. If you intend to create a new broker, \
+                 remove all data in your log dirs."
+            )));
+        }
+        let now = self.context.clock.now_ms();
+        self.dirs.iter().try_for_each(|dir| dir.write_identity(broker_id, cluster_id, now))
     }
-    /// Loads every log in parallel; `topic_config` gives each topic's configuration. Recovers from the recovery point
-    /// unless the last stop was clean. Returns whether all dirs were stopped cleanly.
-    pub fn load(&self, topic_config: &(dyn Fn(&str) -> LogConfig + Sync)) -> Result<bool, StorageError> {
-        todo!()
+
+    /// Epoch in which the broker last stopped cleanly, if all dirs say the same (KIP-966). Known after [`load`](Self::load).
+    #[must_use]
+    pub fn previous_broker_epoch(&self) -> Option<i64> {
+        Some(self.previous_broker_epoch.load(Ordering::Acquire)).filter(|epoch| *epoch >= 0)
     }
+
+    #[must_use]
     pub fn get(&self, tp: &TopicPartition) -> Option<Arc<UnifiedLog>> {
-        todo!()
+        self.logs.read().get(tp).cloned()
     }
+
     pub fn get_or_create(
         &self,
         tp: &TopicPartition,
         topic_id: Option<Uuid>,
         config: LogConfig,
     ) -> Result<Arc<UnifiedLog>, StorageError> {
-        todo!()
-    }
-    pub fn all(&self) -> Vec<(TopicPartition, Arc<UnifiedLog>)> {
-        todo!()
-    }
-    /// Renames the directory to `…-delete` now and removes it after `file.delete.delay.ms`.
-    pub fn delete(&self, tp: &TopicPartition, now: Timestamp) -> Result<(), StorageError> {
-        todo!()
-    }
-    /// High watermark as of the last checkpoint (`replication-offset-checkpoint`), read at load.
-    pub fn checkpointed_high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
-        todo!()
-    }
-    pub fn describe(&self) -> Vec<LogDirDescription> {
-        todo!()
-    }
-    /// A log's dir failed: take it offline, return the partitions that went with it.
-    pub fn mark_offline(&self, dir: &std::path::Path) -> Vec<TopicPartition> {
-        todo!()
+        if let Some(log) = self.existing(tp, topic_id)? {
+            return Ok(log);
+        }
+        let _creation = self.creation.lock();
+        if let Some(log) = self.existing(tp, topic_id)? {
+            return Ok(log);
+        }
+        let dir = self.emptiest_dir().ok_or_else(|| StorageError::Io {
+            dir: self.dirs[0].path.clone(),
+            source: io::Error::other("all log dirs are offline"),
+        })?;
+        if dir.may_be_checkpointed(tp) {
+            // The offsets of a deleted log of the same name must not be taken for the new one's at the next start.
+            dir.forget_checkpointed();
+            self.checkpoint_dir(dir)?;
+            self.checkpoint_high_watermarks_of(dir)?;
+            self.checkpointed_high_watermarks.lock().remove(tp);
+        }
+        let log = UnifiedLog::create(&dir.path, tp.clone(), topic_id, Arc::new(config), Arc::clone(&self.context))?;
+        let log = Arc::new(log);
+        self.logs.write().insert(tp.clone(), Arc::clone(&log));
+        Ok(log)
     }
 
-    // The task table's entries.
-    pub fn delete_old_segments(&self, now: Timestamp) {
-        todo!()
+    fn existing(&self, tp: &TopicPartition, topic_id: Option<Uuid>) -> Result<Option<Arc<UnifiedLog>>, StorageError> {
+        let found = self.get(tp);
+        if let (Some(log), Some(id)) = (&found, topic_id) {
+            log.assign_topic_id(id)?;
+        }
+        Ok(found)
     }
-    pub fn flush_dirty_logs(&self, now: Timestamp) {
-        todo!()
+
+    /// The online dir with the fewest logs.
+    fn emptiest_dir(&self) -> Option<&LogDir> {
+        let mut online = self.dirs.iter().filter(|dir| dir.is_online());
+        if self.dirs.len() == 1 {
+            return online.next();
+        }
+        let logs = self.logs.read();
+        online.min_by_key(|dir| logs.values().filter(|log| log.parent_dir() == dir.path).count())
     }
-    pub fn checkpoint_recovery_points(&self) {
-        todo!()
+
+    #[must_use]
+    pub fn all(&self) -> Vec<(TopicPartition, Arc<UnifiedLog>)> {
+        self.logs.read().iter().map(|(tp, log)| (tp.clone(), Arc::clone(log))).collect()
     }
-    pub fn checkpoint_log_start_offsets(&self) {
-        todo!()
+
+    /// Renames the directory to `…-delete` now and removes it after `file.delete.delay.ms`.
+    pub fn delete(&self, tp: &TopicPartition, now: Timestamp) -> Result<(), StorageError> {
+        let _creation = self.creation.lock();
+        let Some(log) = self.logs.write().remove(tp) else { return Ok(()) };
+        self.checkpointed_high_watermarks.lock().remove(tp);
+        let to = log.parent_dir().join(delete_dir_name(tp));
+        log.rename_dir(&to)?;
+        self.context.deferred.sync(log.parent_dir().to_owned());
+        self.context.deferred.delete(now.saturating_add(log.config().file_delete_delay_ms), vec![to]);
+        tracing::info!(partition = %tp, "log is scheduled for deletion");
+        Ok(())
     }
-    pub fn checkpoint_high_watermarks(&self) {
-        todo!()
+
+    /// High watermark as of the last checkpoint (`replication-offset-checkpoint`), read at load.
+    #[must_use]
+    pub fn checkpointed_high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
+        self.checkpointed_high_watermarks.lock().get(tp).copied()
     }
-    pub fn delete_pending(&self, now: Timestamp) {
-        todo!()
+
+    #[must_use]
+    pub fn describe(&self) -> Vec<LogDirDescription> {
+        let logs = self.all();
+        let describe = |dir: &LogDir| {
+            let (total_bytes, usable_bytes) = if dir.is_online() { dir.space() } else { (-1, -1) };
+            let replicas = logs.iter().filter(|(_, log)| log.parent_dir() == dir.path).map(|(tp, log)| LogDirReplica {
+                topic_partition: tp.clone(),
+                size_bytes: log.size_bytes(),
+                log_end_offset: log.log_end_offset(),
+                is_future: false,
+            });
+            let replicas = replicas.collect();
+            LogDirDescription { path: dir.path.clone(), online: dir.is_online(), total_bytes, usable_bytes, replicas }
+        };
+        self.dirs.iter().map(describe).collect()
     }
-    pub fn expire_producers(&self, now: Timestamp) {
-        todo!()
+
+    /// A log's dir failed: take it offline, return the partitions that went with it.
+    pub fn mark_offline(&self, path: &Path) -> Vec<TopicPartition> {
+        let Some(dir) = self.dirs.iter().find(|dir| dir.path == path && dir.is_online()) else { return Vec::new() };
+        dir.set_offline();
+        let mut gone = Vec::new();
+        self.logs.write().retain(|tp, log| {
+            if log.parent_dir() != path {
+                return true;
+            }
+            log.mark_failed();
+            gone.push(tp.clone());
+            false
+        });
+        dir.unlock();
+        tracing::error!(dir = %path.display(), partitions = gone.len(), "log dir is offline");
+        gone
     }
-    /// Flushes and closes all logs, writes checkpoints and `.kafka_cleanshutdown`.
-    pub fn shutdown(&self, broker_epoch: i64) {
-        todo!()
+
+    /// Whether any log dir still works; a broker without one must stop.
+    #[must_use]
+    pub fn has_online_dir(&self) -> bool {
+        self.dirs.iter().any(LogDir::is_online)
+    }
+
+    pub(super) fn logs_in(&self, dir: &LogDir) -> Vec<(TopicPartition, Arc<UnifiedLog>)> {
+        let logs = self.logs.read();
+        let mut here: Vec<_> = logs
+            .iter()
+            .filter(|(_, log)| log.parent_dir() == dir.path)
+            .map(|(tp, log)| (tp.clone(), Arc::clone(log)))
+            .collect();
+        drop(logs);
+        here.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        here
+    }
+
+    pub(super) fn checkpoint_dir(&self, dir: &LogDir) -> Result<(), StorageError> {
+        let logs = self.logs_in(dir);
+        let points: Vec<_> = logs.iter().map(|(tp, log)| (tp.clone(), log.recovery_point())).collect();
+        dir.write_checkpoint(RECOVERY_POINT_FILE, &points)?;
+        self.checkpoint_log_starts_of(dir, &logs)
+    }
+
+    /// Only starts that the first segment's name does not say.
+    pub(super) fn checkpoint_log_starts_of(
+        &self,
+        dir: &LogDir,
+        logs: &[(TopicPartition, Arc<UnifiedLog>)],
+    ) -> Result<(), StorageError> {
+        let moved = logs.iter().filter(|(_, log)| log.log_start_offset() > log.first_segment_offset());
+        let starts: Vec<_> = moved.map(|(tp, log)| (tp.clone(), log.log_start_offset())).collect();
+        dir.write_checkpoint(LOG_START_OFFSET_FILE, &starts)
+    }
+
+    pub(super) fn checkpoint_high_watermarks_of(&self, dir: &LogDir) -> Result<(), StorageError> {
+        let marks: Vec<_> = self.logs_in(dir).iter().map(|(tp, log)| (tp.clone(), log.high_watermark())).collect();
+        dir.write_checkpoint(HIGH_WATERMARK_FILE, &marks)
     }
 }

@@ -1,9 +1,15 @@
 //! The log: Kafka's files, byte for byte. Plain synchronous code; the caller decides the thread.
 //! Knows nothing of partitions' leadership, of the network or of coordination.
 
+pub mod checkpoint;
+pub mod dir;
 pub mod error;
+mod load;
 pub mod log;
 pub mod manager;
+#[cfg(test)]
+mod manager_tests;
+mod tasks;
 
 pub use error::StorageError;
 pub use log::{AbortedTxn, AppendInfo, AppendOrigin, FetchData, FetchIsolation, OffsetAndEpoch, UnifiedLog};

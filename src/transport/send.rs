@@ -110,7 +110,7 @@ mod tests {
     };
 
     fn file_of(size: usize) -> (Arc<File>, Vec<u8>) {
-        let bytes: Vec<u8> = (0..size).map(|at| (at * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|at| ((at * 31) >> 3) as u8).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
         (Arc::new(file), bytes)

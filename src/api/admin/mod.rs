@@ -7,3 +7,8 @@ pub mod delete_topics;
 pub mod describe_configs;
 pub mod describe_log_dirs;
 pub mod incremental_alter_configs;
+
+/// Topics are created and deleted by the controller only: others answer NOT_CONTROLLER, and the client goes there.
+pub(crate) fn is_controller(ctx: &super::Context) -> bool {
+    ctx.services.metadata.load().controller == Some(ctx.services.broker_id)
+}

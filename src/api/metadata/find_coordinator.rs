@@ -1,10 +1,151 @@
-//! FindCoordinator.
+//! FindCoordinator (key 10), v0–6.
+//! v0 groups only · v1 key type, error message · v4 many keys at once (KIP-699) · v6 share groups (KIP-932)
 
-use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
+use kafka_protocol::{
+    messages::{
+        BrokerId as WireBrokerId, FindCoordinatorRequest, FindCoordinatorResponse,
+        find_coordinator_response::Coordinator,
+    },
+    protocol::StrBytes,
+};
 
-use crate::api::Context;
+use super::metadata::endpoint_of;
+use crate::{
+    api::Context,
+    common::{BrokerId, ErrorCode, hash::partition_for, topic_name::GROUP_METADATA_TOPIC},
+    metadata::MetadataImage,
+};
 
-#[allow(clippy::unused_async)]
-pub async fn handle(_ctx: &Context, _request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    todo!()
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
+
+/// Where a coordinator is reached.
+type Node = (BrokerId, String, u16);
+
+pub async fn handle(ctx: &Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    if ctx.version < 4 {
+        let found = coordinator(ctx, request.key_type, &request.key).await;
+        return single(found);
+    }
+    let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
+    for key in request.coordinator_keys {
+        let found = coordinator(ctx, request.key_type, &key).await;
+        coordinators.push(batched(key, found));
+    }
+    FindCoordinatorResponse::default().with_coordinators(coordinators)
+}
+
+async fn coordinator(ctx: &Context, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
+    match key_type {
+        GROUP => {}
+        SHARE if ctx.version < 6 => return Err(ErrorCode::InvalidRequest),
+        // No such coordinator lives here yet.
+        TRANSACTION | SHARE => return Err(ErrorCode::CoordinatorNotAvailable),
+        _ => return Err(ErrorCode::InvalidRequest),
+    }
+    let image = ctx.services.metadata.image();
+    if image.topic(GROUP_METADATA_TOPIC).is_none() {
+        // Whatever comes of it, the client has to ask again.
+        for (topic, code) in ctx.services.admin.auto_create_topics(&[GROUP_METADATA_TOPIC.to_owned()]).await {
+            if code != ErrorCode::LeaderNotAvailable {
+                tracing::warn!(%topic, %code, "cannot create the topic of group offsets");
+            }
+        }
+        return Err(ErrorCode::CoordinatorNotAvailable);
+    }
+    leader_for(&image, key, &ctx.connection.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
+}
+
+/// The leader of a group's partition of `__consumer_offsets`, if there is one that the client can reach.
+fn leader_for(image: &MetadataImage, group: &str, listener: &str) -> Option<Node> {
+    let partitions = &image.topic(GROUP_METADATA_TOPIC)?.partitions;
+    let partition = partition_for(group, i32::try_from(partitions.len()).ok()?);
+    let leader = partitions.get(usize::try_from(partition).ok()?)?.leader;
+    let endpoint = endpoint_of(image, leader, listener)?;
+    Some((leader, endpoint.host.clone(), endpoint.port))
+}
+
+fn single(found: Result<Node, ErrorCode>) -> FindCoordinatorResponse {
+    let (code, (id, host, port)) = split(found);
+    // Kafka sends the name of the code even when it is NONE.
+    FindCoordinatorResponse::default()
+        .with_error_code(code.code())
+        .with_error_message(Some(StrBytes::from_static_str(message(code))))
+        .with_node_id(WireBrokerId(id))
+        .with_host(StrBytes::from_string(host))
+        .with_port(port)
+}
+
+fn batched(key: StrBytes, found: Result<Node, ErrorCode>) -> Coordinator {
+    let unknown_type = found == Err(ErrorCode::InvalidRequest);
+    let (code, (id, host, port)) = split(found);
+    let message = if unknown_type { message(code) } else { "" };
+    Coordinator::default()
+        .with_key(key)
+        .with_error_code(code.code())
+        .with_error_message(Some(StrBytes::from_static_str(message)))
+        .with_node_id(WireBrokerId(id))
+        .with_host(StrBytes::from_string(host))
+        .with_port(port)
+}
+
+fn split(found: Result<Node, ErrorCode>) -> (ErrorCode, (BrokerId, String, i32)) {
+    match found {
+        Ok((id, host, port)) => (ErrorCode::None, (id, host, i32::from(port))),
+        Err(code) => (code, (-1, String::new(), -1)),
+    }
+}
+
+fn message(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::CoordinatorNotAvailable => "The coordinator is not available.",
+        ErrorCode::InvalidRequest => {
+            "This most likely occurs because of a request being malformed by the client library or the message was \
+             sent to an incompatible broker. See the broker logs for more details."
+        }
+        other => other.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::metadata::{BrokerImage, Endpoint, MetadataDelta, PartitionImage, TopicImage};
+
+    #[test]
+    fn a_group_lives_where_its_hash_says() {
+        let partition = |partition, leader| PartitionImage {
+            partition,
+            leader,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            isr: vec![leader],
+            replicas: vec![leader],
+            offline_replicas: Vec::new(),
+        };
+        let endpoint =
+            Endpoint { listener: "L".into(), security_protocol: "PLAINTEXT".into(), host: "h".into(), port: 9 };
+        let topic = TopicImage {
+            name: GROUP_METADATA_TOPIC.into(),
+            id: Uuid::nil(),
+            partitions: vec![partition(0, 1), partition(1, -1)],
+        };
+        let mut image = MetadataImage::default();
+        image.apply(&MetadataDelta {
+            brokers: Some(vec![BrokerImage { id: 1, epoch: 1, rack: None, endpoints: vec![endpoint] }]),
+            topics: vec![Arc::new(topic)],
+            ..MetadataDelta::default()
+        });
+        // "b".hashCode() is 98, "a".hashCode() is 97.
+        assert_eq!(leader_for(&image, "b", "L"), Some((1, "h".into(), 9)));
+        assert_eq!(leader_for(&image, "b", "other"), None);
+        assert_eq!(leader_for(&image, "a", "L"), None, "nobody leads partition 1");
+        assert_eq!(single(Err(ErrorCode::CoordinatorNotAvailable)).port, -1);
+        assert_eq!(single(Ok((1, "h".into(), 9))).error_message.unwrap().as_str(), "NONE");
+    }
 }

@@ -61,6 +61,18 @@ impl ClusterStore {
         Ok(brokers)
     }
 
+    /// An id above `reserved.broker.max.id` that no other broker has: the number of times `/brokers/seqid` was written.
+    pub async fn generate_broker_id(&self, reserved_max: BrokerId) -> Result<BrokerId, CoordinationError> {
+        let stat = match self.store.set(paths::BROKER_SEQ_ID, Bytes::new(), None).await {
+            Err(CoordinationError::NoNode(_)) => {
+                self.create_recursive(paths::BROKER_SEQ_ID, Bytes::new()).await?;
+                self.store.set(paths::BROKER_SEQ_ID, Bytes::new(), None).await?
+            }
+            other => other?,
+        };
+        Ok(reserved_max.saturating_add(stat.version))
+    }
+
     async fn create_registration(&self, path: &str, data: Bytes) -> Result<i64, CoordinationError> {
         let steps = vec![
             MultiOp::Create { path: path.to_owned(), data: Bytes::new(), mode: CreateMode::Ephemeral },

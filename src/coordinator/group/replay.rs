@@ -147,8 +147,8 @@ impl Group {
                 protocols: vec![(Arc::clone(&protocol), member.subscription)],
                 assignment: member.assignment,
                 is_new: false,
-                awaiting_join: None,
-                awaiting_sync: None,
+                join_reply: None,
+                sync_reply: None,
             };
             self.add(member.member_id, loaded, &value.protocol_type);
         }
@@ -158,16 +158,5 @@ impl Group {
         self.set_loaded_state(state, since);
         self.mark_loaded();
         self.subscribed_topics = self.compute_subscribed_topics();
-    }
-}
-
-/// A control record's key: version, then what the marker says (`ControlRecordType`).
-#[must_use]
-pub fn is_commit_marker(key: &[u8]) -> Option<bool> {
-    let [_, _, high, low, ..] = *key else { return None };
-    match i16::from_be_bytes([high, low]) {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
     }
 }

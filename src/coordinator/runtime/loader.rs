@@ -1,15 +1,40 @@
-//! From a log to a shard: reads batches, hands records to `replay`.
+//! Between shards and the log's bytes: a write becomes a batch, a log becomes a shard.
 
-use super::{batch, ports::LogReader};
+use std::ops::ControlFlow;
+
+use bytes::BytesMut;
+
+use super::ports::LogReader;
 use crate::{
-    common::Offset,
+    common::{Offset, Timestamp},
     coordinator::group::{
         GroupShard,
-        command::Now,
-        replay::{BatchFacts, is_commit_marker},
+        command::{Now, TransactionalProducer},
+        records::CoordinatorRecord,
+        replay::BatchFacts,
     },
-    protocol::records::batch::{BatchHeader, HeaderError},
+    protocol::records::{
+        RecordBatchBuilder,
+        control::ControlRecordType,
+        iter::{Batch, batches, for_each_record_view},
+    },
 };
+
+/// One batch of `records`, all stamped `now`: uncompressed, as `offsets.topic.compression.codec` is by default.
+pub(super) fn encode<'a>(
+    records: impl Iterator<Item = &'a CoordinatorRecord>,
+    now: Timestamp,
+    transaction: Option<TransactionalProducer>,
+) -> BytesMut {
+    let mut batch = RecordBatchBuilder::new(0);
+    if let Some(producer) = transaction {
+        batch = batch.producer(producer.id, producer.epoch, 0).transactional(true);
+    }
+    for record in records {
+        batch.append(now, Some(&record.key), record.value.as_deref(), &[]);
+    }
+    batch.build()
+}
 
 /// Why a partition cannot be loaded; for one log line.
 pub(super) type LoadError = String;
@@ -37,39 +62,37 @@ pub(super) fn load(
 
 /// Applies the whole batches in `bytes`; returns the offset after the last one. A batch cut short at the end is left.
 pub(super) fn apply(bytes: &[u8], shard: &mut GroupShard, now: Now) -> Result<Option<Offset>, LoadError> {
-    let mut rest = bytes;
     let mut next = None;
-    while !rest.is_empty() {
-        let header = match BatchHeader::parse(rest) {
-            Ok(header) => header,
-            Err(HeaderError::Truncated) => break,
-            Err(fault) => return Err(fault.to_string()),
-        };
-        let Some((batch, after)) = rest.split_at_checked(header.size) else { break };
-        apply_batch(&header, batch, shard, now)?;
-        next = Some(header.next_offset());
-        rest = after;
+    for batch in batches(bytes) {
+        let batch = batch.map_err(|fault| fault.to_string())?;
+        apply_batch(&batch, shard, now)?;
+        next = Some(batch.header.next_offset());
     }
     Ok(next)
 }
 
-fn apply_batch(header: &BatchHeader, bytes: &[u8], shard: &mut GroupShard, now: Now) -> Result<(), LoadError> {
-    if header.is_control() {
+fn apply_batch(batch: &Batch<'_>, shard: &mut GroupShard, now: Now) -> Result<(), LoadError> {
+    if batch.header.is_control() {
         let mut marker = None;
-        batch::for_each_record(header, bytes, &mut |_, key, _| {
-            marker = marker.or_else(|| is_commit_marker(key.unwrap_or_default()));
+        for_each_record_view(batch.bytes, &mut |record| {
+            marker = record.key.map(ControlRecordType::parse);
+            ControlFlow::Break(())
         })?;
-        // Any other marker ends the transaction's offsets too, without making them visible.
-        shard.replay_marker(header.producer_id, marker.unwrap_or(false));
+        if let Some(marker) = marker {
+            // Any other marker ends the transaction's offsets too, without making them visible.
+            let committed = matches!(marker, Ok(ControlRecordType::Commit));
+            shard.replay_marker(batch.header.producer_id, committed);
+        }
         return Ok(());
     }
-    let producer = header.is_transactional().then_some(header.producer_id);
+    let producer = batch.header.is_transactional().then_some(batch.header.producer_id);
     let mut first_offset = None;
-    batch::for_each_record(header, bytes, &mut |offset, key, value| {
-        let first_offset = *first_offset.get_or_insert(offset);
-        let Some(key) = key else {
-            return tracing::error!(offset, "record of __consumer_offsets without a key, ignored");
-        };
-        shard.replay(now, key, value, BatchFacts { first_offset, producer });
+    for_each_record_view(batch.bytes, &mut |record| {
+        let first_offset = *first_offset.get_or_insert(record.offset);
+        match record.key {
+            Some(key) => shard.replay(now, key, record.value, BatchFacts { first_offset, producer }),
+            None => tracing::error!(offset = record.offset, "record of __consumer_offsets without a key, ignored"),
+        }
+        ControlFlow::Continue(())
     })
 }

@@ -1,7 +1,6 @@
 //! What drives the coordinators' state machines: one shard per partition of the internal topic, a queue of writes per
 //! shard, a loader, one task that waits for the next deadline. Decides nothing about groups.
 
-mod batch;
 mod coordinator;
 mod loader;
 mod ports;

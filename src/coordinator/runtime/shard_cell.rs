@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{batch, ports::Ports};
+use super::{loader, ports::Ports};
 use crate::{
     common::{Clock, ErrorCode, LeaderEpoch, TopicPartition},
     coordinator::group::{
@@ -165,13 +165,8 @@ impl ShardCell {
             };
             let transaction = writes.first().and_then(|write| write.transaction);
             let now = self.now();
-            let encoded = match writes.as_slice() {
-                [only] => batch::encode(&only.records, now.wall_ms, transaction),
-                many => {
-                    let records: Vec<_> = many.iter().flat_map(|write| write.records.iter().cloned()).collect();
-                    batch::encode(&records, now.wall_ms, transaction)
-                }
-            };
+            let records = writes.iter().flat_map(|write| &write.records);
+            let encoded = loader::encode(records, now.wall_ms, transaction);
             let outcome = self.ports.append(&self.tp, encoded).await;
             let now = self.now();
             let mut state = self.state.lock();

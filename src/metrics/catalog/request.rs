@@ -10,11 +10,13 @@ use crate::{
     metrics::{Meter, Source, Value, Visitor},
 };
 
+type Counters<K, V> = RwLock<IndexMap<K, V, ahash::RandomState>>;
+
 /// Counters by API key and version; the keys and versions served bound how many there are.
 #[derive(Debug, Default)]
 pub struct RequestMetrics {
-    requests: RwLock<IndexMap<(i16, i16), (&'static str, Meter), ahash::RandomState>>,
-    errors: RwLock<IndexMap<(&'static str, ErrorCode), Meter, ahash::RandomState>>,
+    requests: Counters<(i16, i16), (&'static str, Meter)>,
+    errors: Counters<(&'static str, ErrorCode), Meter>,
 }
 
 impl RequestMetrics {

@@ -2,7 +2,7 @@
 
 use super::{
     RecordsError,
-    varint::{read_varint, read_varlong},
+    varint::{read_varint, read_varlong, unzigzag},
 };
 use crate::common::{Offset, Timestamp};
 
@@ -71,7 +71,64 @@ pub(crate) struct RecordMeta {
 /// `None`: they do not; [`RecordsError::structure`] is what Kafka says then.
 #[inline(always)]
 pub(crate) fn scan_body(body: &[u8]) -> Option<RecordMeta> {
+    match scan_usual(body) {
+        Some(meta) => Some(meta),
+        None => scan_any(body),
+    }
+}
+
+/// A record without headers whose numbers are small: the fields before the key come from one load. `None` says
+/// only that this is not such a record.
+#[inline(always)]
+fn scan_usual(body: &[u8]) -> Option<RecordMeta> {
     // The first byte holds attributes nobody uses.
+    let mut word = u64::from_le_bytes(*body.get(1..9)?.first_chunk()?);
+    let mut at = 1;
+    let timestamp_delta = i64::from(take_three(&mut word, &mut at)?);
+    let offset_delta = take_three(&mut word, &mut at)?;
+    let key_len = take_two(&mut word, &mut at)?;
+    skip(body, &mut at, key_len)?;
+    let value_len = read_varint(body, &mut at)?;
+    skip(body, &mut at, value_len)?;
+    // The count of headers, and nothing after it.
+    (body.len() - at == 1 && body[at] == 0).then_some(RecordMeta { timestamp_delta, offset_delta, key_len, value_len })
+}
+
+/// A number of at most two bytes off the low end of `word`.
+#[inline(always)]
+fn take_two(word: &mut u64, at: &mut usize) -> Option<i32> {
+    let bits = *word;
+    if bits & 0x80 == 0 {
+        *word = bits >> 8;
+        *at += 1;
+        return Some(unzigzag((bits & 0x7f) as u32));
+    }
+    if bits & 0x8000 == 0 {
+        *word = bits >> 16;
+        *at += 2;
+        return Some(unzigzag((bits & 0x7f | (bits >> 1) & 0x3f80) as u32));
+    }
+    None
+}
+
+/// A number of at most three bytes off the low end of `word`. Two of these and one of two fill a word.
+#[inline(always)]
+fn take_three(word: &mut u64, at: &mut usize) -> Option<i32> {
+    let bits = *word;
+    if let Some(value) = take_two(word, at) {
+        return Some(value);
+    }
+    if bits & 0x80_0000 == 0 {
+        *word = bits >> 24;
+        *at += 3;
+        return Some(unzigzag((bits & 0x7f | (bits >> 1) & 0x3f80 | (bits >> 2) & 0x1f_c000) as u32));
+    }
+    None
+}
+
+/// Any record, right or wrong.
+#[inline(never)]
+fn scan_any(body: &[u8]) -> Option<RecordMeta> {
     let mut at = 1;
     let timestamp_delta = read_varlong(body, &mut at)?;
     let offset_delta = read_varint(body, &mut at)?;
@@ -80,9 +137,7 @@ pub(crate) fn scan_body(body: &[u8]) -> Option<RecordMeta> {
     let value_len = read_varint(body, &mut at)?;
     skip(body, &mut at, value_len)?;
     let header_count = read_varint(body, &mut at)?;
-    if header_count != 0 {
-        scan_headers(body, &mut at, header_count)?;
-    }
+    scan_headers(body, &mut at, header_count)?;
     (at == body.len()).then_some(RecordMeta { timestamp_delta, offset_delta, key_len, value_len })
 }
 

@@ -1,13 +1,35 @@
 //! One partition's log (class `UnifiedLog`).
 
+pub mod append;
+pub mod context;
+pub mod file_records;
+pub mod index;
+mod index_rebuild;
+pub mod leader_epochs;
+mod listing;
+pub mod offset_index;
+pub mod offsets;
+pub mod producer_append;
+pub mod producer_state;
+pub mod read;
+pub mod recover;
+pub mod retention;
+pub mod roll;
+pub mod segment;
+pub mod segments;
+pub mod time_index;
+pub mod transaction_index;
+pub mod truncate;
+pub mod unified_log;
 pub mod validate;
 
-use bytes::BytesMut;
+#[cfg(test)]
+mod tests;
 
-use super::StorageError;
+pub use unified_log::{SegmentInfo, UnifiedLog};
+
 use crate::{
     common::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp},
-    config::topic::LogConfig,
     protocol::chunk::FileRegion,
 };
 
@@ -62,6 +84,8 @@ pub struct FetchData {
     pub base_offset: Offset,
     /// Set only for `FetchIsolation::TxnCommitted`.
     pub aborted: Option<Vec<AbortedTxn>>,
+    /// The first batch is larger than `max_bytes` and was left out.
+    pub first_entry_incomplete: bool,
     pub high_watermark: Offset,
     pub last_stable_offset: Offset,
     pub log_start_offset: Offset,
@@ -85,104 +109,4 @@ pub struct TimestampAndOffset {
     pub timestamp: Timestamp,
     pub offset: Offset,
     pub leader_epoch: LeaderEpoch,
-}
-
-/// A partition's log. All methods take `&self`; one lock inside orders appends, reads of sealed data do not hold it
-/// across I/O.
-pub struct UnifiedLog {}
-
-#[allow(unused_variables)]
-impl UnifiedLog {
-    /// Validates, assigns offsets, appends. `records` is the produce request's record set, still unshared, so that
-    /// base offset and leader epoch are patched in place. The high watermark is not moved: that is the leader's job.
-    pub fn append_as_leader(
-        &self,
-        records: BytesMut,
-        leader_epoch: LeaderEpoch,
-        origin: AppendOrigin,
-        now: Timestamp,
-    ) -> Result<AppendInfo, StorageError> {
-        todo!()
-    }
-
-    /// Appends batches that already have offsets (replication).
-    pub fn append_as_follower(&self, records: BytesMut, now: Timestamp) -> Result<AppendInfo, StorageError> {
-        todo!()
-    }
-
-    /// Region of whole batches from the one that holds `start_offset`, at most `max_bytes` long, never past what
-    /// `isolation` allows. With `min_one_message` the first batch is returned whole even if larger than `max_bytes`.
-    pub fn read(
-        &self,
-        start_offset: Offset,
-        max_bytes: usize,
-        isolation: FetchIsolation,
-        min_one_message: bool,
-    ) -> Result<FetchData, StorageError> {
-        todo!()
-    }
-
-    pub fn log_start_offset(&self) -> Offset {
-        todo!()
-    }
-    pub fn log_end_offset(&self) -> Offset {
-        todo!()
-    }
-    pub fn high_watermark(&self) -> Offset {
-        todo!()
-    }
-    /// Moves the high watermark (clamped to [log start, log end]) and returns what it is now.
-    pub fn update_high_watermark(&self, offset: Offset) -> Offset {
-        todo!()
-    }
-    pub fn last_stable_offset(&self) -> Offset {
-        todo!()
-    }
-    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        todo!()
-    }
-    /// Notes that `epoch` begins at the log end (becoming leader).
-    pub fn assign_epoch_start(&self, epoch: LeaderEpoch) -> Result<(), StorageError> {
-        todo!()
-    }
-    /// OffsetForLeaderEpoch: the end offset of the largest epoch ≤ `epoch`. `None` if unknown.
-    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<OffsetAndEpoch> {
-        todo!()
-    }
-    /// ListOffsets by time: first offset whose timestamp is ≥ `timestamp`, below nothing (caller clamps).
-    pub fn offset_for_timestamp(&self, timestamp: Timestamp) -> Result<Option<TimestampAndOffset>, StorageError> {
-        todo!()
-    }
-    /// ListOffsets −3 (KIP-734): the record with the greatest timestamp.
-    pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampAndOffset>, StorageError> {
-        todo!()
-    }
-    /// DeleteRecords: moves the log start offset up (never past the high watermark); segments wholly below go.
-    pub fn advance_log_start_offset(&self, offset: Offset, now: Timestamp) -> Result<Offset, StorageError> {
-        todo!()
-    }
-    pub fn truncate_to(&self, offset: Offset) -> Result<bool, StorageError> {
-        todo!()
-    }
-    pub fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), StorageError> {
-        todo!()
-    }
-    pub fn size_bytes(&self) -> u64 {
-        todo!()
-    }
-    pub fn active_producers(&self) -> Vec<ProducerSnapshot> {
-        todo!()
-    }
-    pub fn topic_id(&self) -> Option<uuid::Uuid> {
-        todo!()
-    }
-    pub fn config(&self) -> std::sync::Arc<LogConfig> {
-        todo!()
-    }
-    pub fn update_config(&self, config: std::sync::Arc<LogConfig>) {
-        todo!()
-    }
-    pub fn flush(&self) -> Result<(), StorageError> {
-        todo!()
-    }
 }

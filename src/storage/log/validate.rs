@@ -144,17 +144,18 @@ fn check_records(header: &BatchHeader, batch: &[u8], params: &ValidationParams<'
     let count = iter::record_count(header).map_err(refused)?;
     let payload = &batch[BATCH_OVERHEAD_V2..];
     let walked = match iter::codec_of(header).map_err(refused)? {
-        CompressionType::None => walk_plain(payload, count, &mut rules),
+        CompressionType::None if rules.can_refuse() => walk_plain::<true>(payload, count, &mut rules),
+        CompressionType::None => walk_plain::<false>(payload, count, &mut rules),
         codec => walk_compressed(codec, payload, count, &mut rules),
     };
     walked.map_err(refused)?;
     rules.finish()
 }
 
-fn walk_plain(payload: &[u8], count: u32, rules: &mut RecordRules<'_>) -> Result<(), RecordsError> {
+fn walk_plain<const STRICT: bool>(payload: &[u8], count: u32, rules: &mut RecordRules<'_>) -> Result<(), RecordsError> {
     let mut at = 0;
     for _ in 0..count {
-        rules.check(&iter::next_meta(payload, &mut at)?);
+        rules.check::<STRICT>(&iter::next_meta(payload, &mut at)?);
     }
     // A batch without records is not read at all.
     if count > 0 && at != payload.len() { Err(iter::records_remain()) } else { Ok(()) }
@@ -171,7 +172,7 @@ fn walk_compressed(
     }
     let mut stream = RecordStream::new(codec, payload, 2)?;
     for _ in 0..count {
-        rules.check(&iter::read_meta(&mut stream)?);
+        rules.check::<true>(&iter::read_meta(&mut stream)?);
     }
     if stream.is_at_end()? { Ok(()) } else { Err(iter::records_remain()) }
 }

@@ -55,12 +55,17 @@ impl<'a> RecordRules<'a> {
         }
     }
 
-    /// Checks the next record of a magic-2 batch.
+    /// Whether any record can be refused at all: not with Kafka's defaults on a topic that is not compacted.
+    pub(super) fn can_refuse(&self) -> bool {
+        self.key_required || self.times.can_refuse()
+    }
+
+    /// Checks the next record of a magic-2 batch. `STRICT` is what [`Self::can_refuse`] says.
     #[inline(always)]
-    pub(super) fn check(&mut self, record: &RecordMeta) {
+    pub(super) fn check<const STRICT: bool>(&mut self, record: &RecordMeta) {
         let timestamp = self.base.timestamp(record.timestamp_delta);
         self.counts_up &= record.offset_delta as u32 == self.index;
-        if (self.key_required & (record.key_len < 0)) | self.times.refuses(timestamp) {
+        if STRICT && ((self.key_required & (record.key_len < 0)) | self.times.refuses(timestamp)) {
             self.refuse(Facts {
                 offset: self.base.offset(record.offset_delta),
                 timestamp,
@@ -156,6 +161,12 @@ impl TimeRules {
             is_create_time: params.config.message_timestamp_type == TimestampType::CreateTime,
             batch_claims_append_time: header.magic > 0 && header.timestamp_type() == TimestampType::LogAppendTime,
         }
+    }
+
+    fn can_refuse(&self) -> bool {
+        // No age is above the greatest number.
+        let limits = self.before_max_ms < i64::MAX || self.after_max_ms < i64::MAX;
+        self.batch_claims_append_time || (self.is_create_time && limits)
     }
 
     #[inline(always)]

@@ -1,0 +1,186 @@
+//! `blast`: an open-loop load generator for a Kafka broker.
+//!
+//! Frames are encoded once and only their correlation id is patched, so that the generator costs a fraction of what it
+//! measures. Latency counts from the moment a request was *meant* to leave (no coordinated omission). Each run prints
+//! one line of JSON. One thread drives all connections of a run, apart from the consumers, which have one each.
+
+mod consume;
+mod produce;
+mod wire;
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use hdrhistogram::Histogram;
+
+#[derive(Parser)]
+#[command(about = "An open-loop load generator for a Kafka broker")]
+struct Cli {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Large batches at a rate in MB/s, or as fast as they are taken.
+    Produce(ProduceArgs),
+    /// One record per request, at a rate in requests per second, or as fast as they are taken.
+    Small(SmallArgs),
+    /// Reads all partitions to their end, discarding the records.
+    Consume(ConsumeArgs),
+    /// One producer and many consumers at the tail; latency from the producer's intended time to each consumer.
+    Fanout(FanoutArgs),
+    /// Opens connections and keeps them.
+    Idle(IdleArgs),
+}
+
+/// Where to send.
+#[derive(Args, Clone)]
+struct Target {
+    /// host:port of the broker that leads all partitions of the topic.
+    #[arg(long)]
+    bootstrap: String,
+    #[arg(long, default_value = "blast")]
+    topic: String,
+    #[arg(long, default_value_t = 1)]
+    partitions: i32,
+}
+
+#[derive(Args, Clone)]
+struct ProduceArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Bytes of a record's value.
+    #[arg(long, default_value_t = 1024)]
+    record_size: usize,
+    /// Bytes of a record batch.
+    #[arg(long, default_value_t = 1_000_000)]
+    batch_bytes: usize,
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// Requests in flight per connection.
+    #[arg(long, default_value_t = 5)]
+    in_flight: usize,
+    /// Offered load in MB/s; 0 sends as fast as the broker takes it.
+    #[arg(long, default_value_t = 0.0)]
+    rate_mb: f64,
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Stops after this many MB even if time is left; 0 for no limit.
+    #[arg(long, default_value_t = 0.0)]
+    total_mb: f64,
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    acks: i16,
+}
+
+#[derive(Args, Clone)]
+struct SmallArgs {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value_t = 100)]
+    record_size: usize,
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    #[arg(long, default_value_t = 5)]
+    in_flight: usize,
+    /// Offered requests per second over all connections; 0 for as many as are taken.
+    #[arg(long, default_value_t = 0.0)]
+    rate: f64,
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    acks: i16,
+}
+
+#[derive(Args, Clone)]
+struct ConsumeArgs {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// Bytes per partition and answer.
+    #[arg(long, default_value_t = 1_048_576)]
+    fetch_bytes: i32,
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    /// Begins again at the start until the time is over.
+    #[arg(long)]
+    again: bool,
+}
+
+#[derive(Args, Clone)]
+struct FanoutArgs {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value_t = 10)]
+    consumers: usize,
+    #[arg(long, default_value_t = 1024)]
+    record_size: usize,
+    #[arg(long, default_value_t = 16_384)]
+    batch_bytes: usize,
+    #[arg(long, default_value_t = 20.0)]
+    rate_mb: f64,
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+}
+
+#[derive(Args, Clone)]
+struct IdleArgs {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value_t = 100)]
+    connections: usize,
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+}
+
+fn main() -> Result<()> {
+    let line = match Cli::parse().mode {
+        Mode::Produce(args) => produce::large(&args)?,
+        Mode::Small(args) => produce::small(&args)?,
+        Mode::Consume(args) => consume::all(&args)?,
+        Mode::Fanout(args) => consume::fanout(&args)?,
+        Mode::Idle(args) => idle(&args)?,
+    };
+    println!("{line}");
+    Ok(())
+}
+
+fn idle(args: &IdleArgs) -> Result<serde_json::Value> {
+    let open = (0..args.connections).map(|_| connect(&args.target.bootstrap)).collect::<Result<Vec<_>>>()?;
+    std::thread::sleep(Duration::from_secs_f64(args.seconds));
+    Ok(serde_json::json!({"mode": "idle", "connections": open.len()}))
+}
+
+fn connect(bootstrap: &str) -> Result<TcpStream> {
+    let stream = TcpStream::connect(bootstrap).with_context(|| format!("cannot reach {bootstrap}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A histogram of microseconds up to two minutes, three digits.
+fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 120_000_000, 3)?)
+}
+
+fn micros(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX).clamp(1, 120_000_000)
+}
+
+/// The quantiles of a run, in microseconds.
+fn quantiles(histogram: &Histogram<u64>) -> serde_json::Value {
+    serde_json::json!({
+        "p50_us": histogram.value_at_quantile(0.5),
+        "p99_us": histogram.value_at_quantile(0.99),
+        "p999_us": histogram.value_at_quantile(0.999),
+        "max_us": histogram.max(),
+    })
+}
+
+/// CPU seconds this process has used: shows when the generator itself was the bottleneck.
+fn own_cpu_seconds() -> f64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
+}

@@ -1,0 +1,249 @@
+//! The manager over a real log on disk: what is appended is committed, read, waited for and forgotten.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use super::{
+    AppendRequest, AppendResult, FetchParams, FetchPartition, FetchPartitionData, PartitionStateChange, ReplicaConfig,
+    ReplicaManager,
+    list_offsets::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP},
+};
+use crate::{
+    common::{BrokerId, Clock, ErrorCode, Offset, TopicPartition, time::ManualClock},
+    config::topic::LogConfig,
+    protocol::records::{RecordBatchBuilder, batch::BatchHeader},
+    storage::{AppendOrigin, FetchIsolation, LogManager, LogManagerConfig},
+};
+
+const BROKER: BrokerId = 1;
+
+struct Broker {
+    replicas: Arc<ReplicaManager>,
+    topic_id: Uuid,
+    _dir: tempfile::TempDir,
+}
+
+fn broker() -> Broker {
+    let dir = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_000_000));
+    let config = LogManagerConfig {
+        log_dirs: vec![dir.path().to_owned()],
+        recovery_threads_per_dir: 1,
+        producer_id_expiration_ms: 86_400_000,
+        default_log_config: LogConfig::default(),
+    };
+    let logs = Arc::new(LogManager::open(config, Arc::clone(&clock)).unwrap());
+    logs.load(&|_| LogConfig::default()).unwrap();
+    let config = ReplicaConfig { broker_id: BROKER, replica_lag_time_max_ms: 30_000, fetch_max_bytes: 55 << 20 };
+    Broker { replicas: ReplicaManager::new(config, logs, clock), topic_id: Uuid::from_u128(9), _dir: dir }
+}
+
+impl Broker {
+    fn lead(&self, tp: &TopicPartition, replicas: &[BrokerId], leader_epoch: i32, config: LogConfig) -> ErrorCode {
+        let change = PartitionStateChange {
+            topic_partition: tp.clone(),
+            topic_id: self.topic_id,
+            leader: BROKER,
+            leader_epoch,
+            partition_epoch: leader_epoch,
+            isr: replicas.to_vec(),
+            replicas: replicas.to_vec(),
+            is_new: leader_epoch == 0,
+            config,
+        };
+        self.replicas.apply_partition_states(vec![change])[0]
+    }
+
+    async fn append(&self, tp: &TopicPartition, acks: i16, timestamps: &[i64]) -> AppendResult {
+        let requests = vec![AppendRequest { topic_partition: tp.clone(), records: batch(timestamps) }];
+        self.replicas.append(requests, acks, 50, AppendOrigin::Client, false).await.remove(0)
+    }
+
+    async fn fetch(&self, tp: &TopicPartition, offset: Offset, params: &FetchParams) -> FetchPartitionData {
+        self.replicas.fetch(params, &[self.wants(tp, offset)]).await.remove(0)
+    }
+
+    fn wants(&self, tp: &TopicPartition, fetch_offset: Offset) -> FetchPartition {
+        FetchPartition {
+            topic_partition: tp.clone(),
+            topic_id: self.topic_id,
+            fetch_offset,
+            log_start_offset: -1,
+            max_bytes: 1 << 20,
+            current_leader_epoch: -1,
+            last_fetched_epoch: -1,
+        }
+    }
+}
+
+fn batch(timestamps: &[i64]) -> BytesMut {
+    let mut builder = RecordBatchBuilder::new(0);
+    for timestamp in timestamps {
+        builder.append(*timestamp, Some(b"key"), Some(b"value"), &[]);
+    }
+    builder.build()
+}
+
+fn consumer(max_wait_ms: i32, min_bytes: i32) -> FetchParams {
+    FetchParams {
+        replica_id: -1,
+        max_wait_ms,
+        min_bytes,
+        max_bytes: 1 << 20,
+        isolation: FetchIsolation::HighWatermark,
+        hard_max_bytes: false,
+        client_rack: None,
+    }
+}
+
+fn first_batch(data: &FetchPartitionData) -> BatchHeader {
+    use std::os::unix::fs::FileExt;
+    let crate::protocol::chunk::Records::File(region) = &data.records else { panic!("no region in {data:?}") };
+    let mut bytes = vec![0; region.length];
+    region.file.read_exact_at(&mut bytes, region.position).unwrap();
+    BatchHeader::parse(&Bytes::from(bytes)).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_appended_is_committed_and_read() {
+    let (broker, tp) = (broker(), TopicPartition::new("orders", 0));
+    assert_eq!(broker.append(&tp, 1, &[1]).await.error, ErrorCode::UnknownTopicOrPartition);
+    assert_eq!(broker.lead(&tp, &[BROKER], 0, LogConfig::default()), ErrorCode::None);
+    for acks in [-1, 0, 1] {
+        let result = broker.append(&tp, acks, &[10, 20]).await;
+        assert_eq!((result.error, result.last_offset - result.base_offset), (ErrorCode::None, 1));
+    }
+    assert_eq!(broker.append(&tp, 2, &[1]).await.error, ErrorCode::InvalidRequiredAcks);
+
+    let data = broker.fetch(&tp, 2, &consumer(0, 1)).await;
+    assert_eq!((data.error, data.high_watermark, data.log_start_offset), (ErrorCode::None, 6, 0));
+    assert_eq!(first_batch(&data).base_offset, 2);
+    assert_eq!(broker.fetch(&tp, 7, &consumer(0, 1)).await.error, ErrorCode::OffsetOutOfRange);
+    let other_id = FetchPartition { topic_id: Uuid::from_u128(1), ..broker.wants(&tp, 0) };
+    let data = broker.replicas.fetch(&consumer(0, 1), &[other_id]).await.remove(0);
+    assert_eq!(data.error, ErrorCode::InconsistentTopicId);
+}
+
+#[tokio::test]
+async fn a_consumer_at_the_end_is_woken_by_the_next_append() {
+    let (broker, tp) = (broker(), TopicPartition::new("orders", 0));
+    broker.lead(&tp, &[BROKER], 0, LogConfig::default());
+    let began = Instant::now();
+    let (params, append) = (consumer(30_000, 1), async {
+        tokio::task::yield_now().await;
+        broker.append(&tp, -1, &[1]).await
+    });
+    let (data, _) = tokio::join!(broker.fetch(&tp, 0, &params), append);
+    assert_eq!((data.high_watermark, first_batch(&data).base_offset), (1, 0));
+    assert!(began.elapsed() < Duration::from_secs(10));
+
+    // Two bytes more than one batch has: the first append does not wake it for good, the second does.
+    let need = i32::try_from(batch(&[1]).len()).unwrap() + 2;
+    let (params, appends) = (consumer(30_000, need), async {
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+            broker.append(&tp, 1, &[1]).await;
+        }
+    });
+    let (data, ()) = tokio::join!(broker.fetch(&tp, 1, &params), appends);
+    assert_eq!(data.high_watermark, 3);
+}
+
+#[tokio::test]
+async fn time_ends_a_wait() {
+    let (broker, tp) = (broker(), TopicPartition::new("orders", 0));
+    broker.lead(&tp, &[BROKER], 0, LogConfig::default());
+    let data = broker.fetch(&tp, 0, &consumer(20, 1)).await;
+    assert_eq!((data.error, data.records.len()), (ErrorCode::None, 0));
+    // The other replica never fetches: acks=all cannot be met, and nothing is shown to consumers.
+    let pair = TopicPartition::new("pairs", 0);
+    broker.lead(&pair, &[BROKER, 2], 0, LogConfig::default());
+    let result = broker.append(&pair, -1, &[1]).await;
+    assert_eq!((result.error, result.base_offset), (ErrorCode::RequestTimedOut, 0));
+    assert_eq!(broker.fetch(&pair, 0, &consumer(0, 1)).await.records.len(), 0);
+}
+
+/// S-6: whoever calls himself a replica is believed only if the controller said so.
+#[tokio::test]
+async fn a_stranger_cannot_move_the_high_watermark() {
+    let (broker, tp) = (broker(), TopicPartition::new("pairs", 0));
+    broker.lead(&tp, &[BROKER, 2], 0, LogConfig::default());
+    broker.append(&tp, 1, &[1]).await;
+    let as_replica = |replica_id| FetchParams { replica_id, isolation: FetchIsolation::LogEnd, ..consumer(0, 1) };
+    assert_eq!(broker.fetch(&tp, 1, &as_replica(9)).await.error, ErrorCode::NotLeaderOrFollower);
+    assert_eq!(broker.fetch(&tp, 1, &as_replica(BROKER)).await.error, ErrorCode::NotLeaderOrFollower);
+    assert_eq!(broker.fetch(&tp, 0, &consumer(0, 1)).await.high_watermark, 0);
+
+    // The real one commits, and that releases a producer that waits for it.
+    let follower = async {
+        tokio::task::yield_now().await;
+        broker.fetch(&tp, 2, &as_replica(2)).await
+    };
+    let (result, _) = tokio::join!(broker.append(&tp, -1, &[1]), follower);
+    assert_eq!(result.error, ErrorCode::None);
+    assert_eq!(broker.fetch(&tp, 0, &consumer(0, 1)).await.high_watermark, 2);
+}
+
+#[tokio::test]
+async fn offsets_by_time_and_epoch() {
+    let (broker, tp) = (broker(), TopicPartition::new("orders", 0));
+    broker.lead(&tp, &[BROKER], 3, LogConfig::default());
+    broker.append(&tp, 1, &[100, 300]).await;
+    broker.append(&tp, 1, &[200]).await;
+    broker.lead(&tp, &[BROKER], 5, LogConfig::default());
+    broker.append(&tp, 1, &[250]).await;
+    let ask = |timestamp| {
+        let answer = broker.replicas.list_offsets(&tp, timestamp, Some(FetchIsolation::HighWatermark), -1);
+        (answer.error, answer.offset, answer.leader_epoch)
+    };
+    assert_eq!(ask(LATEST_TIMESTAMP), (ErrorCode::None, 4, 5));
+    assert_eq!(ask(EARLIEST_TIMESTAMP), (ErrorCode::None, 0, 3));
+    assert_eq!(ask(MAX_TIMESTAMP), (ErrorCode::None, 1, 3));
+    assert_eq!(ask(150), (ErrorCode::None, 1, 3));
+    assert_eq!(ask(301), (ErrorCode::None, -1, -1));
+    let end =
+        |epoch| broker.replicas.end_offset_for_epoch(&tp, -1, epoch).unwrap().map(|at| (at.leader_epoch, at.offset));
+    assert_eq!((end(3), end(4), end(5)), (Some((3, 3)), Some((3, 3)), Some((5, 4))));
+    assert_eq!(broker.replicas.end_offset_for_epoch(&tp, 4, 3), Err(ErrorCode::FencedLeaderEpoch));
+
+    let diverged = FetchPartition { last_fetched_epoch: 4, ..broker.wants(&tp, 4) };
+    let data = broker.replicas.fetch(&consumer(10_000, 1), &[diverged]).await.remove(0);
+    assert_eq!(data.diverging.map(|at| (at.leader_epoch, at.offset)), Some((3, 3)));
+}
+
+#[tokio::test]
+async fn deleted_records_are_out_of_range() {
+    let (broker, tp) = (broker(), TopicPartition::new("orders", 0));
+    broker.lead(&tp, &[BROKER], 0, LogConfig::default());
+    broker.append(&tp, 1, &[1, 2, 3]).await;
+    let delete = async |offset| {
+        let result = broker.replicas.delete_records(&tp, offset, 50).await;
+        (result.error, result.low_watermark)
+    };
+    assert_eq!(delete(4).await, (ErrorCode::OffsetOutOfRange, -1));
+    assert_eq!(delete(2).await, (ErrorCode::None, 2));
+    assert_eq!(delete(1).await, (ErrorCode::None, 2));
+    assert_eq!(broker.fetch(&tp, 1, &consumer(0, 1)).await.error, ErrorCode::OffsetOutOfRange);
+    assert_eq!(delete(-1).await, (ErrorCode::None, 3));
+    let compacted = LogConfig { cleanup_compact: true, cleanup_delete: false, ..LogConfig::default() };
+    broker.replicas.update_topic_config("orders", &compacted);
+    assert_eq!(delete(-1).await, (ErrorCode::PolicyViolation, -1));
+}
+
+#[tokio::test]
+async fn a_deleted_partition_releases_who_waits() {
+    let (broker, tp) = (broker(), TopicPartition::new("orders", 0));
+    broker.lead(&tp, &[BROKER], 0, LogConfig::default());
+    let params = consumer(30_000, 1);
+    let delete = async {
+        tokio::task::yield_now().await;
+        broker.replicas.stop_replica(&tp, true)
+    };
+    let (data, stopped) = tokio::join!(broker.fetch(&tp, 0, &params), delete);
+    assert_eq!((data.error, stopped), (ErrorCode::UnknownTopicOrPartition, ErrorCode::None));
+}

@@ -1,0 +1,131 @@
+//! From the broker's keys to what each room wants to know.
+
+use std::{
+    net::{IpAddr, ToSocketAddrs},
+    time::Duration,
+};
+
+use crate::{
+    admin::AdminConfig,
+    config::BrokerConfig,
+    coordinator::group::GroupConfig,
+    network::{ListenerConfig, NetworkConfig},
+    replication::ReplicaConfig,
+    storage::LogManagerConfig,
+    transport::listener::ListenOptions,
+};
+
+/// `socket.{send,receive}.buffer.bytes` of Kafka's default and shipped file. Taken as "no opinion": a buffer set by
+/// hand switches the kernel's own tuning off, which costs throughput on anything but a local link.
+const SOCKET_BUFFER_DEFAULT: i32 = 102_400;
+
+pub fn log_manager(config: &BrokerConfig) -> LogManagerConfig {
+    LogManagerConfig {
+        log_dirs: config.log_dirs().to_vec(),
+        recovery_threads_per_dir: usize::try_from(config.log.num_recovery_threads_per_data_dir).unwrap_or(1),
+        producer_id_expiration_ms: i64::from(config.transaction.producer_id_expiration_ms),
+        default_log_config: config.default_log_config(),
+    }
+}
+
+pub fn replicas(config: &BrokerConfig, broker_id: i32) -> ReplicaConfig {
+    ReplicaConfig {
+        broker_id,
+        replica_lag_time_max_ms: config.replication.replica_lag_time_max_ms,
+        fetch_max_bytes: config.network.fetch_max_bytes,
+    }
+}
+
+pub fn groups(config: &BrokerConfig) -> GroupConfig {
+    let keys = &config.group;
+    GroupConfig {
+        min_session_timeout_ms: keys.group_min_session_timeout_ms,
+        max_session_timeout_ms: keys.group_max_session_timeout_ms,
+        max_size: keys.group_max_size,
+        initial_rebalance_delay_ms: keys.group_initial_rebalance_delay_ms,
+        offset_metadata_max_bytes: keys.offset_metadata_max_bytes,
+        load_buffer_bytes: keys.offsets_load_buffer_size,
+        offsets_retention_ms: i64::from(keys.offsets_retention_minutes) * 60_000,
+        offsets_retention_check_interval_ms: keys.offsets_retention_check_interval_ms,
+        commit_timeout_ms: keys.offsets_commit_timeout_ms,
+        commit_required_acks: keys.offsets_commit_required_acks,
+    }
+}
+
+pub fn admin(config: &BrokerConfig) -> AdminConfig {
+    AdminConfig {
+        num_partitions: config.general.num_partitions,
+        default_replication_factor: saturated(config.replication.default_replication_factor),
+        auto_create_topics_enable: config.general.auto_create_topics_enable,
+        delete_topic_enable: config.general.delete_topic_enable,
+        offsets_topic_num_partitions: config.group.offsets_topic_num_partitions,
+        offsets_topic_replication_factor: config.group.offsets_topic_replication_factor,
+        offsets_topic_segment_bytes: config.group.offsets_topic_segment_bytes,
+        transaction_topic_num_partitions: config.transaction.transaction_state_log_num_partitions,
+        transaction_topic_replication_factor: config.transaction.transaction_state_log_replication_factor,
+        transaction_topic_segment_bytes: config.transaction.transaction_state_log_segment_bytes,
+        transaction_topic_min_isr: config.transaction.transaction_state_log_min_isr,
+    }
+}
+
+/// Replication factors travel as 16 bits.
+fn saturated(factor: i32) -> i16 {
+    i16::try_from(factor).unwrap_or(i16::MAX)
+}
+
+pub fn network(config: &BrokerConfig) -> NetworkConfig {
+    let keys = &config.network;
+    let listeners = config.listeners().iter().map(|listener| ListenerConfig {
+        name: listener.name.clone(),
+        host: listener.host.clone().unwrap_or_default(),
+        port: listener.port,
+    });
+    NetworkConfig {
+        listeners: listeners.collect(),
+        reactors: reactors(keys.num_network_threads),
+        sockets: ListenOptions {
+            backlog: keys.socket_listen_backlog_size,
+            receive_buffer_bytes: socket_buffer(keys.socket_receive_buffer_bytes),
+            send_buffer_bytes: socket_buffer(keys.socket_send_buffer_bytes),
+        },
+        request_max_bytes: usize::try_from(keys.socket_request_max_bytes).unwrap_or(usize::MAX),
+        queued_request_max_bytes: usize::try_from(keys.queued_max_request_bytes).ok().filter(|bytes| *bytes > 0),
+        connections_max_idle: u64::try_from(keys.connections_max_idle_ms).ok().map(Duration::from_millis),
+        connections_max: unlimited(keys.max_connections),
+        connections_per_ip_max: unlimited(keys.max_connections_per_ip),
+        connections_per_ip_overrides: per_ip_overrides(&keys.max_connections_per_ip_overrides),
+        connection_creation_rate_max: u32::try_from(keys.max_connection_creation_rate)
+            .ok()
+            .filter(|rate| *rate < i32::MAX.unsigned_abs()),
+        inter_broker_listener: Some(config.inter_broker_listener().0.to_owned()),
+    }
+}
+
+/// Never more threads than cores: a reactor is busy only as long as it has work, and fewer of them find more of it in
+/// each turn.
+fn reactors(network_threads: i32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    usize::try_from(network_threads).unwrap_or(1).clamp(1, cores)
+}
+
+fn socket_buffer(bytes: i32) -> Option<usize> {
+    usize::try_from(bytes).ok().filter(|_| bytes != SOCKET_BUFFER_DEFAULT)
+}
+
+fn unlimited(limit: i32) -> usize {
+    if limit == i32::MAX { usize::MAX } else { usize::try_from(limit).unwrap_or(0) }
+}
+
+/// `host:limit` pairs; a host that does not resolve is warned about, as one address fewer is no reason not to start.
+fn per_ip_overrides(text: &str) -> Vec<(IpAddr, usize)> {
+    let mut overrides = Vec::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let Some((host, limit)) = pair.rsplit_once(':') else { continue };
+        let Ok(limit) = limit.trim().parse() else { continue };
+        match (host.trim(), 0).to_socket_addrs() {
+            Ok(addresses) => overrides.extend(addresses.map(|address| (address.ip(), limit))),
+            Err(fault) => tracing::warn!(host, %fault, "max.connections.per.ip.overrides: cannot resolve"),
+        }
+    }
+    overrides
+}
