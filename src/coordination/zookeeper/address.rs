@@ -2,6 +2,8 @@
 
 use crate::coordination::CoordinationError;
 
+const SINGLE_HOST_REPEATS: usize = 20;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// `host:port`, comma between them.
@@ -28,7 +30,15 @@ impl Address {
         Ok(Self { hosts: hosts.join(","), chroot: chroot.to_owned() })
     }
 
-    /// For the log.
+    /// What the library is told to connect to. It doubles its pause after each round over the hosts, and with a single
+    /// one soon pauses for longer than a session lasts; in a long list the pauses stay below two seconds. Several hosts
+    /// are not repeated: one that swallows packets would be tried over and over.
+    pub fn rounds(&self) -> String {
+        let repeats = if self.hosts.contains(',') { 1 } else { SINGLE_HOST_REPEATS };
+        vec![self.hosts.as_str(); repeats].join(",")
+    }
+
+    /// There is no chroot.
     pub fn is_rooted(&self) -> bool {
         self.chroot == "/"
     }
@@ -45,6 +55,8 @@ mod tests {
         assert_eq!(parsed("zk:2181"), some("zk:2181", "/"));
         assert_eq!(parsed("zk:2181/"), some("zk:2181", "/"));
         assert_eq!(parsed(" a:1, b:2,,[::1]:3 /kafka/eu"), some("a:1,b:2,[::1]:3", "/kafka/eu"));
+        assert_eq!(Address::parse("a:1/kafka").unwrap().rounds().matches("a:1").count(), SINGLE_HOST_REPEATS);
+        assert_eq!(Address::parse("a:1,b:2/kafka").unwrap().rounds(), "a:1,b:2");
         for bad in ["", "/kafka", ",", "zk:2181/kafka/", "zk//x", "zk/../x"] {
             assert_eq!(parsed(bad), None, "{bad}");
         }

@@ -30,7 +30,7 @@ impl Dialer {
             Some(session) => connector.with_session(session),
             None => connector,
         };
-        let client = connector.connect(&self.address.hosts).boxed().await?;
+        let client = connector.connect(&self.address.rounds()).boxed().await?;
         client.chroot(self.address.chroot.as_str()).map_err(|_| Error::BadArguments(&"the chroot is no valid path"))
     }
 

@@ -376,9 +376,8 @@ impl Session {
 
 async fn carry_out(client: &Client, job: &Job) -> request::Result<(Answer, Option<OneshotWatcher>)> {
     let outcome = request::perform(client, &job.op).await;
-    let (Err(Failure::Fault(fault)), true, Some(steps)) = (&outcome, job.resent, job.op.steps()) else {
-        return outcome;
-    };
+    let Err(Failure::Fault(fault)) = &outcome else { return outcome };
+    let Some(steps) = job.op.steps().filter(|_| job.resent) else { return outcome };
     let mut results = lost::settle(client, &steps, fault.clone()).await?;
     if matches!(job.op, Op::Multi(_)) {
         return Ok((Answer::Multi(results), None));
