@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -62,9 +63,12 @@ func main() {
 			records = append(records, &kgo.Record{Topic: "fz", Partition: int32(i % 3), Key: []byte(fmt.Sprint("k", i)), Value: []byte(fmt.Sprint(name, " ", i, " wwwwwwwwwwwwwwwwwwwwwwww")),
 				Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}, {Key: "h", Value: nil}}, Timestamp: time.UnixMilli(1700000000000 + int64(i))})
 		}
+		var results []string
 		for _, result := range producer.ProduceSync(ctx, records...) {
-			fmt.Println(result.Record.Partition, result.Record.Offset, say(result.Err))
+			results = append(results, fmt.Sprintf("%d %3d %s", result.Record.Partition, result.Record.Offset, say(result.Err)))
 		}
+		sort.Strings(results)
+		fmt.Println(strings.Join(results, "\n"))
 		producer.Close()
 	}
 	step("produce in acks 1")
@@ -131,6 +135,7 @@ func main() {
 	configs, err := admin.DescribeTopicConfigs(ctx, "fz")
 	fmt.Println(say(err))
 	for _, resource := range configs {
+		sort.Slice(resource.Configs, func(i, j int) bool { return resource.Configs[i].Key < resource.Configs[j].Key })
 		for _, config := range resource.Configs {
 			if config.Key == "retention.ms" || config.Key == "segment.bytes" {
 				fmt.Println(config.Key, config.MaybeValue(), config.Source)
