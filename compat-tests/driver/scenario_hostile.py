@@ -172,6 +172,10 @@ def deaf(broker):
             probes.produce(connection, "victim", 1, wire.batch([(b"k", b"x" * 900_000)]))
     open_ones = []
     body = struct.pack(">iiiibiii", -1, 0, 1, 50 * MB, 0, 0, -1, 1) + b"\0\6victim" + struct.pack(">iiiqqi", 1, 1, -1, 0, -1, 50 * MB) + struct.pack(">ih", 0, 0)
+    with _socket(broker) as made:
+        made.sendall(_frame(1, 11, body))
+        if struct.unpack(">i", made.recv(4))[0] < MB:
+            return "the fetch that is to hurt does not fetch"
     for _ in range(30):
         made = _socket(broker)
         for _ in range(20):

@@ -76,6 +76,7 @@ ALL = [
     ("probe-groups", True, shared(probes.group_probe)),
     ("probe-admin", True, shared(probes.admin_probe)),
     ("probe-frames", True, shared(probes.frames_probe)),
+    ("client-java", True, shared(clients.java_client)),
     ("client-librdkafka", True, clients.guarded(clients.librdkafka, clients.needs_librdkafka)),
     ("client-kcat", True, clients.guarded(clients.kcat, clients.needs_kcat)),
     ("client-kafka-python", True, clients.guarded(clients.kafka_python, clients.needs_kafka_python)),
