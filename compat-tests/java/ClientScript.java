@@ -421,7 +421,7 @@ public final class ClientScript {
                 if (partition.topic().startsWith("jv")) found.put(partition.toString(), info.size() + " " + info.offsetLag() + " " + info.isFuture());
             });
             // Sizes of what this script wrote compressed depend on the batching: only the others are compared.
-            found.forEach((name, text) -> System.out.println(name + " " + (name.startsWith("jv-") && !name.contains("-placed") ? text : "some")));
+            found.forEach((name, text) -> System.out.println(name + " " + (name.startsWith("jv-six-") || name.startsWith("jv-late-") ? text : "some")));
         }
     }
 
