@@ -139,7 +139,7 @@ def produce_probe(s):
     send("acks 1", wire.batch([(b"k", b"v")]), acks=1)
     send("wrong crc", wire.batch([(b"k", b"v")], crc=5))
     send("empty records", b"")
-    send("null records", None)
+    # Null records are left out: Kafka's handler trips over them and never answers.
     send("two batches in one partition", wire.batch([(b"k", b"1")]) + wire.batch([(b"k", b"2")]))
     send("count too high", wire.batch([(b"k", b"v")], count=2))
     send("count too high and delta", wire.batch([(b"k", b"v")], count=5, last_delta=4))
