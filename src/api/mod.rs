@@ -5,6 +5,7 @@ pub mod context;
 pub mod data;
 pub mod dispatch;
 pub mod group;
+pub mod messages;
 pub mod metadata;
 pub mod table;
 
