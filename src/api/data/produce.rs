@@ -203,9 +203,11 @@ fn reply(ctx: &Context, mut response: ProduceResponse, acks: i16) -> Reply {
         if !response.topics.iter().any(failed) {
             return Reply::Nothing;
         }
+        ctx.count_errors(&response);
         tracing::info!(client = ctx.client_id.as_str(), "closing connection: a produce with acks=0 failed");
         return Reply::Close;
     }
+    ctx.count_errors(&response);
     if ctx.version >= 10 {
         name_leaders(ctx, &mut response);
     }

@@ -21,16 +21,18 @@ pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> 
     let request: ApiVersionsRequest = decode(ctx, body)?;
     let valid = ctx.version < 3
         || (is_software_name(&request.client_software_name) && is_software_name(&request.client_software_version));
-    if !valid {
-        return encode(ctx, &ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code()));
-    }
-    encode(ctx, &served())
+    let response =
+        if valid { served() } else { ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code()) };
+    ctx.count_errors(&response);
+    encode(ctx, &response)
 }
 
 /// A version we don't know is answered in version 0, with this API's own range alone, so that the client can come again
 /// (KIP-511).
 pub fn unsupported_version(ctx: &Context) -> Result<Reply, BadRequest> {
-    encode_as(ctx, &unsupported(), 0)
+    let response = unsupported();
+    ctx.count_errors(&response);
+    encode_as(ctx, &response, 0)
 }
 
 fn unsupported() -> ApiVersionsResponse {
