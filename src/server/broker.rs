@@ -26,6 +26,12 @@ impl Broker {
         self.server.local_addr(listener)
     }
 
+    /// What is counted, under Kafka's names in the spelling of the jmx_exporter, as Prometheus reads it.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.services.metrics_text()
+    }
+
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
         &self.services

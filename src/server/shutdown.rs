@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{broker::Broker, launch::LaunchError};
+use crate::metrics::catalog::BrokerState;
 
 /// How long requests in flight may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -36,12 +37,15 @@ impl Broker {
     pub async fn stop(self) {
         tracing::info!("shutting down");
         let Self { services, logs, server, mut scheduler, tasks, broker_epoch } = self;
+        // Clients are served on, as during a controlled shutdown, until the sockets close.
+        services.server_metrics.enter(BrokerState::PendingControlledShutdown);
         blocking(move || {
             server.shutdown(GRACE);
             drop(server);
             scheduler.stop();
         })
         .await;
+        services.server_metrics.enter(BrokerState::ShuttingDown);
         services.groups.shutdown();
         for task in tasks {
             task.abort();
@@ -50,6 +54,7 @@ impl Broker {
             tracing::warn!(%fault, "cannot take the registration back");
         }
         blocking(move || logs.shutdown(broker_epoch)).await;
+        services.server_metrics.enter(BrokerState::NotRunning);
         tracing::info!("shut down completed");
     }
 }

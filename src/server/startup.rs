@@ -21,13 +21,14 @@ use super::{
 };
 use crate::{
     admin::Admin,
-    api::{Services, data::fetch_session::FetchSessions},
+    api::{Services, data::fetch_session::FetchSessions, table},
     common::{Clock, topic_name::GROUP_METADATA_TOPIC},
     config::{BrokerConfig, DynamicConfig, Loggers},
     controller::{Controller, ControllerConfig, adopt::adopt_existing},
     coordination::{ClusterStore, CoordinationError, embedded::EmbeddedStore, znode::broker::BrokerRegistration},
     coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
     metadata::{Endpoint, MetadataCache},
+    metrics::{ServerMetrics, catalog::BrokerState},
     network::BoundListeners,
     replication::ReplicaManager,
     storage::LogManager,
@@ -48,6 +49,8 @@ impl Broker {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let config = Arc::new(launch.config);
         let keys = config.snapshot();
+        let server_metrics = Arc::new(ServerMetrics::default());
+        server_metrics.enter(BrokerState::Starting);
         announce_dirs(&keys);
         raise_descriptor_limit();
 
@@ -61,8 +64,9 @@ impl Broker {
             .map_err(|fault| LaunchError(format!("cannot bind {}: {fault}", keys.network.listeners)))?;
 
         let configs = Arc::new(TopicConfigs::new(Arc::clone(&config)));
+        server_metrics.enter(BrokerState::Recovery);
         let clean = load_logs(&logs, &cluster, &configs, &identity, clock.as_ref()).await?;
-        let services = build_services(config, &identity, &cluster, &logs, &clock).await?;
+        let services = build_services(config, &identity, &cluster, &logs, &clock, &server_metrics).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
         let registration = registration(&keys, &identity, &bound, clock.as_ref());
@@ -71,6 +75,7 @@ impl Broker {
         let tasks_table = background::tasks(&keys, &services, &logs);
         let scheduler = Scheduler::start(tasks_table, Arc::clone(&clock)).map_err(refuse)?;
         let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
+        server_metrics.enter(BrokerState::Running);
         announce_ready(&registration, &identity, clock.as_ref());
         Ok(Self { services, logs, server, scheduler, tasks, broker_epoch })
     }
@@ -138,6 +143,7 @@ async fn build_services(
     cluster: &Arc<ClusterStore>,
     logs: &Arc<LogManager>,
     clock: &Arc<dyn Clock>,
+    server_metrics: &Arc<ServerMetrics>,
 ) -> Result<Arc<Services>, LaunchError> {
     let keys = config.snapshot();
     let metadata = Arc::new(MetadataCache::default());
@@ -167,6 +173,8 @@ async fn build_services(
         loggers: Arc::new(Loggers::new("INFO", &["monedula"], apply_levels)),
         producer_ids: Arc::new(ProducerIdManager::new(identity.broker_id)),
         fetch_sessions: Arc::new(FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS)),
+        request_metrics: table::request_metrics(),
+        server_metrics: Arc::clone(server_metrics),
     }))
 }
 
