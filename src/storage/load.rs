@@ -29,6 +29,9 @@ use crate::{
 /// Loading waits for the disk more than for the processor.
 const THREADS_MIN: usize = 2;
 
+/// More dirty logs than this are synced by one call for the whole file system.
+pub(super) const SINGLE_SYNCS_MAX: usize = 32;
+
 /// One directory to load.
 struct Job {
     path: PathBuf,
@@ -167,20 +170,35 @@ impl LogManager {
 
     /// Flushes and closes all logs, writes checkpoints and `.kafka_cleanshutdown`.
     pub fn shutdown(&self, broker_epoch: i64) {
-        let threads = self.config.recovery_threads_per_dir.max(THREADS_MIN);
-        self.run_deferred(self.context.clock.now_ms());
         for dir in self.dirs.iter().filter(|dir| dir.is_online()) {
             let logs = self.logs_in(dir);
-            let failures = AtomicUsize::new(0);
-            parallel(&logs, threads, |(tp, log)| {
-                if let Err(error) = log.flush().and_then(|()| log.close()) {
-                    tracing::warn!(partition = %tp, %error, "log was not closed cleanly");
-                    failures.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-            self.close_dir(dir, failures.into_inner() == 0, broker_epoch);
+            let closed = self.close_logs(dir, &logs);
+            self.close_dir(dir, closed, broker_epoch);
             dir.unlock();
         }
+    }
+
+    /// True if every log is closed and durable.
+    fn close_logs(&self, dir: &LogDir, logs: &[(TopicPartition, Arc<UnifiedLog>)]) -> bool {
+        let threads = self.config.recovery_threads_per_dir.max(THREADS_MIN);
+        let dirty = logs.iter().filter(|(_, log)| log.recovery_point() < log.log_end_offset()).count();
+        let at_once = dirty > SINGLE_SYNCS_MAX;
+        let failures = AtomicUsize::new(0);
+        parallel(logs, threads, |(tp, log)| {
+            let closed = if at_once { log.close_unsynced() } else { log.flush().and_then(|()| log.close()) };
+            if let Err(error) = closed {
+                tracing::warn!(partition = %tp, %error, "log was not closed cleanly");
+                failures.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        if at_once {
+            if let Err(error) = dir.sync_file_system() {
+                tracing::warn!(dir = %dir.path.display(), %error, "cannot sync the log dir");
+                return false;
+            }
+            logs.iter().for_each(|(_, log)| log.mark_flushed());
+        }
+        failures.into_inner() == 0
     }
 
     fn close_dir(&self, dir: &LogDir, closed: bool, broker_epoch: i64) {

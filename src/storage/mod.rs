@@ -7,6 +7,8 @@ pub mod error;
 mod load;
 pub mod log;
 pub mod manager;
+#[cfg(test)]
+mod manager_tests;
 mod tasks;
 
 pub use error::StorageError;

@@ -1,9 +1,12 @@
 //! What runs in the background, one method per entry of the task table. Errors end here: an I/O error takes the log
 //! dir offline, as Kafka's `LogDirFailureChannel` does.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use super::{LogManager, StorageError, UnifiedLog};
+use super::{LogManager, StorageError, UnifiedLog, load::SINGLE_SYNCS_MAX};
 use crate::common::{Timestamp, TopicPartition};
 
 impl LogManager {
@@ -56,13 +59,23 @@ impl LogManager {
                 self.end_for("flush after roll", &tp, flushed);
             }
         }
+        if work.syncs.len() > SINGLE_SYNCS_MAX {
+            for dir in self.dirs.iter().filter(|dir| dir.is_online()) {
+                self.end("sync", dir.sync_file_system());
+            }
+            return self.remove_all(&work.deletions);
+        }
         for path in work.syncs {
             if let Err(error) = sync(&path) {
                 tracing::warn!(path = %path.display(), %error, "cannot sync");
             }
         }
-        for path in work.deletions {
-            if let Err(error) = remove(&path) {
+        self.remove_all(&work.deletions);
+    }
+
+    fn remove_all(&self, paths: &[PathBuf]) {
+        for path in paths {
+            if let Err(error) = remove(path) {
                 tracing::warn!(path = %path.display(), %error, "cannot delete");
             }
         }

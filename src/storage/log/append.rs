@@ -25,6 +25,9 @@ use crate::{
 /// Almost always one: a produce request has one batch per partition.
 type Batches = SmallVec<[BatchHeader; 1]>;
 
+/// What an append changes about producers, and the transactions it ends.
+type ProducerChanges = (SmallVec<[ProducerAppend; 1]>, SmallVec<[CompletedTxn; 1]>);
+
 /// What the headers of a record set say.
 struct Analysis {
     batches: Batches,
@@ -299,7 +302,7 @@ impl UnifiedLog {
         batches: &[BatchHeader],
         origin: AppendOrigin,
         producers: &ProducerState,
-    ) -> Result<(SmallVec<[ProducerAppend; 1]>, SmallVec<[CompletedTxn; 1]>), StorageError> {
+    ) -> Result<ProducerChanges, StorageError> {
         let mut updates: SmallVec<[ProducerAppend; 1]> = SmallVec::new();
         let mut completed = SmallVec::new();
         let mut at = 0;

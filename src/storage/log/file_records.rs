@@ -43,14 +43,14 @@ impl<'a> BatchScanner<'a> {
         Self { file, position, end, buffer: Vec::new(), buffer_start: position, chunk: CHUNK_MIN }
     }
 
-    /// Where the next batch would begin; after `None` from [`next`](Self::next), where valid batches end.
+    /// Where the next batch would begin; after `None` from [`next_batch`](Self::next_batch), where valid batches end.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
     /// The next batch; `None` at the end, and where bytes cannot be a whole batch.
-    pub fn next(&mut self) -> io::Result<Option<BatchAt>> {
+    pub fn next_batch(&mut self) -> io::Result<Option<BatchAt>> {
         let left = self.end.saturating_sub(self.position);
         if left < HEADER_SIZE_UP_TO_MAGIC as u64 {
             return Ok(None);
@@ -88,15 +88,10 @@ pub fn read_batch(file: &File, batch: &BatchAt) -> io::Result<Vec<u8>> {
 }
 
 /// Verifies the checksum of one batch after the other without holding a whole one.
+#[derive(Default)]
 pub struct CrcChecker {
     buffer: Vec<u8>,
     buffer_start: u64,
-}
-
-impl Default for CrcChecker {
-    fn default() -> Self {
-        Self { buffer: Vec::new(), buffer_start: 0 }
-    }
 }
 
 impl CrcChecker {

@@ -40,9 +40,14 @@ impl<const N: usize> EntryFile<N> {
         self.len() == 0
     }
 
-    pub fn push(&mut self, entry: [u8; N], path: &Path) -> io::Result<()> {
+    pub fn push(&mut self, entry: [u8; N]) {
         self.pending.push(entry);
-        if self.pending.len() >= PENDING_MAX { self.spill(path).map(drop) } else { Ok(()) }
+    }
+
+    /// Whether so many entries wait that they should be written.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.pending.len() >= PENDING_MAX
     }
 
     /// Writes the waiting entries; true if there were any. Not synced.
@@ -147,7 +152,10 @@ mod tests {
         let path = dir.path().join("x.index");
         let mut entries = EntryFile::<4>::default();
         for value in 0..700u32 {
-            entries.push((value * 2).to_be_bytes(), &path).unwrap();
+            entries.push((value * 2).to_be_bytes());
+            if entries.is_due() {
+                entries.spill(&path).unwrap();
+            }
         }
         assert_eq!(entries.len(), 700);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 512 * 4);
@@ -159,7 +167,7 @@ mod tests {
         assert_eq!(entries.last(&path).unwrap(), Some(1198u32.to_be_bytes()));
         entries.truncate(10, &path).unwrap();
         assert_eq!(entries.last(&path).unwrap(), Some(18u32.to_be_bytes()));
-        entries.push(20u32.to_be_bytes(), &path).unwrap();
+        entries.push(20u32.to_be_bytes());
         assert!(entries.spill(&path).unwrap());
         assert_eq!(EntryFile::<4>::load(&path).unwrap().len(), 11);
         std::fs::write(&path, [0; 5]).unwrap();

@@ -114,7 +114,7 @@ fn remove_swapped(dir: &Path, names: &[String], swap: &[String]) -> io::Result<(
         let file = fs::File::open(dir.join(name))?;
         let mut batches = BatchScanner::new(&file, 0, file.metadata()?.len());
         let mut next_offset = offset;
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             next_offset = batch.header.next_offset();
         }
         first = first.min(offset);

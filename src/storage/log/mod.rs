@@ -4,6 +4,7 @@ pub mod append;
 pub mod context;
 pub mod file_records;
 pub mod index;
+mod index_rebuild;
 pub mod leader_epochs;
 mod listing;
 pub mod offset_index;

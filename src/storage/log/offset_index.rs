@@ -48,18 +48,24 @@ impl OffsetIndex {
     }
 
     /// Adds an entry unless it would not be the last one.
-    pub fn append(&mut self, offset: Offset, position: u64, path: &Path) -> io::Result<()> {
+    pub fn append(&mut self, offset: Offset, position: u64) {
         let (Ok(relative), Ok(position)) = (i32::try_from(offset - self.base_offset), i32::try_from(position)) else {
-            return Ok(());
+            return;
         };
         if relative < 0 || (!self.entries.is_empty() && offset <= self.last_offset) {
-            return Ok(());
+            return;
         }
         let mut entry = [0; ENTRY_SIZE];
         entry[..4].copy_from_slice(&relative.to_be_bytes());
         entry[4..].copy_from_slice(&position.to_be_bytes());
         self.last_offset = offset;
-        self.entries.push(entry, path)
+        self.entries.push(entry);
+    }
+
+    /// Whether so many entries wait in memory that they should be written.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.entries.is_due()
     }
 
     /// The last entry at or below `offset`; the segment's begin if there is none.

@@ -266,7 +266,7 @@ impl UnifiedLog {
         let from = hint.offset.max(start);
         let from = segment.lookup(&dir, &file, from).map_err(|error| self.io(error))?;
         let mut batches = BatchScanner::new(&file, from.position, segment.size());
-        while let Some(batch) = batches.next().map_err(|error| self.io(error))? {
+        while let Some(batch) = batches.next_batch().map_err(|error| self.io(error))? {
             if batch.header.max_timestamp < timestamp || batch.header.last_offset() < start {
                 continue;
             }
@@ -298,7 +298,7 @@ impl UnifiedLog {
         let file = segment.file(&dir, &self.context).map_err(|error| self.io(error))?;
         let from = segment.lookup(&dir, &file, max.offset).map_err(|error| self.io(error))?;
         let mut batches = BatchScanner::new(&file, from.position, segment.size());
-        while let Some(batch) = batches.next().map_err(|error| self.io(error))? {
+        while let Some(batch) = batches.next_batch().map_err(|error| self.io(error))? {
             if batch.header.max_timestamp != max.timestamp {
                 continue;
             }

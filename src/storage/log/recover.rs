@@ -167,8 +167,14 @@ impl Loader<'_> {
             let above = segments.partition_point(|one| one.base_offset() <= self.params.recovery_point);
             from = above.saturating_sub(1);
         }
-        for (at, segment) in segments.iter().enumerate().take(from) {
-            self.check_sealed(listing, segment, at)?;
+        for segment in &segments[..from] {
+            self.check_index_files(listing, segment)?;
+        }
+        // Aborted transactions are nowhere else but in the log itself.
+        let damaged = segments[..from].iter().position(|segment| !self.has_sane_txn_index(segment));
+        if let Some(at) = damaged {
+            tracing::warn!(partition = %self.tp, segment = segments[at].base_offset(), "transaction index is damaged, recovering");
+            from = at;
         }
         if from == segments.len() {
             let end = self.find_end(last)?;
@@ -181,8 +187,13 @@ impl Loader<'_> {
         self.recover_from(from, segments, epochs, producers)
     }
 
-    /// A segment that needs no recovery still needs its index files, and sane aborted transactions.
-    fn check_sealed(&self, listing: &Listing, segment: &Arc<Segment>, _at: usize) -> io::Result<()> {
+    fn has_sane_txn_index(&self, segment: &Segment) -> bool {
+        let path = segment.path(self.dir, TXN_INDEX_SUFFIX);
+        !segment.has_txn_index() || transaction_index::read(&path, segment.base_offset()).is_ok()
+    }
+
+    /// A segment that needs no recovery still needs its index files.
+    fn check_index_files(&self, listing: &Listing, segment: &Arc<Segment>) -> io::Result<()> {
         let base_offset = segment.base_offset();
         if !listing.indexes.contains(&base_offset) || !listing.time_indexes.contains(&base_offset) {
             tracing::warn!(partition = %self.tp, base_offset, "index file is missing, rebuilding it");
@@ -201,7 +212,7 @@ impl Loader<'_> {
         let from = segment.lookup(self.dir, &file, Offset::MAX)?;
         let mut batches = BatchScanner::new(&file, from.position, segment.size());
         let mut end = segment.base_offset();
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             end = batch.header.next_offset();
         }
         Ok((batches.position() == segment.size()).then_some(end))
@@ -254,7 +265,7 @@ impl Loader<'_> {
             let mut batches = BatchScanner::new(&file, 0, size);
             let mut checksums = CrcChecker::default();
             let mut valid = 0;
-            while let Some(batch) = batches.next()? {
+            while let Some(batch) = batches.next_batch()? {
                 let header = &batch.header;
                 if header.base_offset < next_offset || !checksums.is_valid(&file, &batch, size)? {
                     break;
@@ -308,7 +319,7 @@ impl Loader<'_> {
         for segment in segments {
             let file = segment.file(self.dir, self.context)?;
             let mut batches = BatchScanner::new(&file, 0, segment.size());
-            while let Some(batch) = batches.next()? {
+            while let Some(batch) = batches.next_batch()? {
                 if epochs.latest().is_none_or(|last| batch.header.leader_epoch > last.epoch) {
                     epochs.assign(batch.header.leader_epoch, batch.header.base_offset);
                 }
@@ -389,7 +400,7 @@ pub(super) fn rebuild_producers(
         let file = segment.file(dir, context)?;
         let first = segment.lookup(dir, &file, from)?;
         let mut batches = BatchScanner::new(&file, first.position, segment.size());
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             if batch.header.base_offset >= end {
                 break;
             }

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use super::{
     context::LogContext,
     file_records::{BatchAt, BatchScanner},
+    index_rebuild::IndexRebuild,
     offset_index::{OffsetIndex, OffsetPosition},
     time_index::{TimeIndex, TimestampOffset},
 };
@@ -52,18 +53,18 @@ pub struct Segment {
     indexes: Mutex<Indexes>,
 }
 
-struct Indexes {
-    offsets: OffsetIndex,
-    times: TimeIndex,
+pub(super) struct Indexes {
+    pub(super) offsets: OffsetIndex,
+    pub(super) times: TimeIndex,
     /// False until the index files were looked at.
-    loaded: bool,
+    pub(super) loaded: bool,
     /// `None` until it is asked for after a start.
-    max_timestamp: Option<TimestampOffset>,
-    bytes_since_entry: u64,
+    pub(super) max_timestamp: Option<TimestampOffset>,
+    pub(super) bytes_since_entry: u64,
     /// Largest timestamp of the first batch: segments roll by records' time.
-    first_timestamp: Option<Timestamp>,
-    created: Timestamp,
-    roll_jitter_ms: i64,
+    pub(super) first_timestamp: Option<Timestamp>,
+    pub(super) created: Timestamp,
+    pub(super) roll_jitter_ms: i64,
 }
 
 /// What is about to be appended, for [`Segment::should_roll`].
@@ -216,7 +217,7 @@ impl Segment {
             return Ok(timestamp);
         }
         let file = self.open_active(dir)?;
-        let first = BatchScanner::new(&file, 0, self.size()).next()?;
+        let first = BatchScanner::new(&file, 0, self.size()).next_batch()?;
         let timestamp = first.map_or(NO_TIMESTAMP, |batch| batch.header.max_timestamp);
         indexes.first_timestamp = Some(timestamp);
         Ok(timestamp)
@@ -248,14 +249,25 @@ impl Segment {
         let max = if largest.timestamp > max.timestamp { largest } else { max };
         indexes.max_timestamp = Some(max);
         if indexes.bytes_since_entry > u64::try_from(index_interval_bytes).unwrap_or(0) {
-            indexes.offsets.append(last_offset, position, &self.path(dir, INDEX_SUFFIX))?;
-            indexes.times.maybe_append(max, &self.path(dir, TIME_INDEX_SUFFIX))?;
+            indexes.offsets.append(last_offset, position);
+            indexes.times.maybe_append(max);
             indexes.bytes_since_entry = 0;
         }
         indexes.bytes_since_entry += records.len() as u64;
         let size = position + records.len() as u64;
         self.set_size(size);
+        if indexes.offsets.is_due() || indexes.times.is_due() {
+            // Not fatal: they go on waiting.
+            if let Err(error) = self.spill(&mut indexes, dir) {
+                tracing::warn!(?dir, base_offset = self.base_offset, %error, "cannot write index entries");
+            }
+        }
         Ok(size)
+    }
+
+    fn spill(&self, indexes: &mut Indexes, dir: &Path) -> io::Result<()> {
+        indexes.times.spill(&self.path(dir, TIME_INDEX_SUFFIX))?;
+        indexes.offsets.spill(&self.path(dir, INDEX_SUFFIX)).map(drop)
     }
 
     /// Last time-index entry and all waiting entries go to the files: at roll and at close.
@@ -264,12 +276,10 @@ impl Segment {
         if !indexes.loaded {
             return Ok(());
         }
-        let time_path = self.path(dir, TIME_INDEX_SUFFIX);
         if let Some(max) = indexes.max_timestamp {
-            indexes.times.maybe_append(max, &time_path)?;
+            indexes.times.maybe_append(max);
         }
-        indexes.times.spill(&time_path)?;
-        indexes.offsets.spill(&self.path(dir, INDEX_SUFFIX)).map(drop)
+        self.spill(&mut indexes, dir)
     }
 
     /// Makes the data durable, and of a sealed segment the indexes too (an active one's are rebuilt after a crash).
@@ -289,14 +299,14 @@ impl Segment {
         let entry = self.loaded(dir).and_then(|indexes| indexes.offsets.lookup(offset, &path));
         if let Ok(entry) = entry {
             let mut batches = BatchScanner::new(file, entry.position, end);
-            let first = batches.next()?;
+            let first = batches.next_batch()?;
             if entry.position == 0 || first.is_some_and(|batch| self.fits(&batch, entry)) {
                 return reach(first, batches, offset);
             }
         }
         let entry = self.lookup(dir, file, offset)?;
         let mut batches = BatchScanner::new(file, entry.position, end);
-        reach(batches.next()?, batches, offset)
+        reach(batches.next_batch()?, batches, offset)
     }
 
     /// The index entry for `offset`, proven by the batch it points at: a damaged index is rebuilt, never believed.
@@ -313,7 +323,7 @@ impl Segment {
     }
 
     fn points_at_batch(&self, file: &File, entry: OffsetPosition) -> io::Result<bool> {
-        let batch = BatchScanner::new(file, entry.position, self.size()).next()?;
+        let batch = BatchScanner::new(file, entry.position, self.size()).next_batch()?;
         Ok(batch.is_some_and(|batch| self.fits(&batch, entry)))
     }
 
@@ -355,7 +365,7 @@ impl Segment {
             .unwrap_or(OffsetPosition { offset: self.base_offset, position: 0 });
         let mut batches = BatchScanner::new(&file, from.position, self.size());
         let mut proven = false;
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             if batch.header.last_offset() >= last.offset {
                 proven = batch.header.base_offset <= last.offset && batch.header.max_timestamp == last.timestamp;
                 break;
@@ -401,7 +411,7 @@ impl Segment {
     fn rebuild_locked(&self, indexes: &mut Indexes, dir: &Path, file: &File) -> io::Result<()> {
         let mut rebuild = IndexRebuild::begin(indexes, self, dir)?;
         let mut batches = BatchScanner::new(file, 0, self.size());
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             rebuild.add(&batch)?;
         }
         rebuild.finish()
@@ -450,7 +460,7 @@ impl Segment {
         let mut max = indexes.times.last();
         let from = indexes.offsets.lookup(max.offset, &self.path(dir, INDEX_SUFFIX))?;
         let mut batches = BatchScanner::new(file, from.position, self.size());
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next_batch()? {
             if batch.header.max_timestamp > max.timestamp {
                 max = TimestampOffset { timestamp: batch.header.max_timestamp, offset: batch.header.last_offset() };
             }
@@ -471,57 +481,9 @@ fn reach(batch: Option<BatchAt>, mut batches: BatchScanner<'_>, offset: Offset) 
         if batch.header.last_offset() >= offset {
             return Ok(Some(batch));
         }
-        next = batches.next()?;
+        next = batches.next_batch()?;
     }
     Ok(None)
-}
-
-/// Indexes that are being written anew.
-pub struct IndexRebuild<'a> {
-    indexes: &'a mut Indexes,
-    offsets_path: PathBuf,
-    times_path: PathBuf,
-    max: TimestampOffset,
-    first: Option<Timestamp>,
-    last_entry_at: u64,
-}
-
-/// Rebuilding never knows the configuration of the day the segment was written; any sparse index is a right one.
-const REBUILD_INTERVAL_BYTES: u64 = 4096;
-
-impl<'a> IndexRebuild<'a> {
-    fn begin(indexes: &'a mut Indexes, segment: &Segment, dir: &Path) -> io::Result<Self> {
-        let (offsets_path, times_path) = (segment.path(dir, INDEX_SUFFIX), segment.path(dir, TIME_INDEX_SUFFIX));
-        indexes.offsets.reset(&offsets_path)?;
-        indexes.times.reset(&times_path)?;
-        let max = indexes.times.last();
-        Ok(Self { indexes, offsets_path, times_path, max, first: None, last_entry_at: 0 })
-    }
-
-    pub fn add(&mut self, batch: &BatchAt) -> io::Result<()> {
-        let last_offset = batch.header.last_offset();
-        self.first = self.first.or(Some(batch.header.max_timestamp));
-        if batch.header.max_timestamp > self.max.timestamp {
-            self.max = TimestampOffset { timestamp: batch.header.max_timestamp, offset: last_offset };
-        }
-        if batch.position - self.last_entry_at > REBUILD_INTERVAL_BYTES {
-            self.indexes.offsets.append(last_offset, batch.position, &self.offsets_path)?;
-            self.indexes.times.maybe_append(self.max, &self.times_path)?;
-            self.last_entry_at = batch.position;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> io::Result<()> {
-        self.indexes.times.maybe_append(self.max, &self.times_path)?;
-        self.indexes.offsets.spill(&self.offsets_path)?;
-        self.indexes.times.spill(&self.times_path)?;
-        self.indexes.loaded = true;
-        self.indexes.max_timestamp = Some(self.max);
-        self.indexes.first_timestamp = self.first;
-        self.indexes.bytes_since_entry = 0;
-        Ok(())
-    }
 }
 
 fn sync_if_exists(path: &Path) -> io::Result<()> {

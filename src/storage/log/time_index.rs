@@ -59,16 +59,22 @@ impl TimeIndex {
     }
 
     /// Adds an entry if it moves time forward.
-    pub fn maybe_append(&mut self, entry: TimestampOffset, path: &Path) -> io::Result<()> {
+    pub fn maybe_append(&mut self, entry: TimestampOffset) {
         if entry.timestamp <= self.last.timestamp || entry.offset < self.last.offset {
-            return Ok(());
+            return;
         }
-        let Ok(relative) = i32::try_from(entry.offset - self.base_offset) else { return Ok(()) };
+        let Ok(relative) = i32::try_from(entry.offset - self.base_offset) else { return };
         let mut bytes = [0; ENTRY_SIZE];
         bytes[..8].copy_from_slice(&entry.timestamp.to_be_bytes());
         bytes[8..].copy_from_slice(&relative.to_be_bytes());
         self.last = entry;
-        self.entries.push(bytes, path)
+        self.entries.push(bytes);
+    }
+
+    /// Whether so many entries wait in memory that they should be written.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.entries.is_due()
     }
 
     /// The last entry at or before `timestamp`; the segment's begin if there is none.

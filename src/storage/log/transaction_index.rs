@@ -64,7 +64,7 @@ pub fn read(path: &Path, base_offset: Offset) -> io::Result<Vec<AbortedEntry>> {
     for chunk in chunks {
         let entry = AbortedEntry::parse(chunk).ok_or_else(|| corrupt(path, "unknown version of an entry"))?;
         let previous = entries.last().map_or(base_offset - 1, |last| last.last_offset);
-        if entry.last_offset <= previous || entry.first_offset > entry.last_offset || entry.producer_id < 0 {
+        if entry.last_offset <= previous || entry.first_offset >= entry.last_offset || entry.producer_id < 0 {
             return Err(corrupt(path, "entries do not rise"));
         }
         entries.push(entry);

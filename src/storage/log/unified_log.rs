@@ -129,10 +129,12 @@ impl UnifiedLog {
         Ok(segment)
     }
 
-    pub(super) fn from_parts(parts: Parts) -> Self {
+    pub(super) fn from_parts(mut parts: Parts) -> Self {
+        parts.producers.release_transactions_below(parts.high_watermark);
         let active = parts.segments.active();
-        let tail = Tail::new(parts.log_end_offset, active.base_offset(), active.size(), parts.high_watermark);
+        let mut tail = Tail::new(parts.log_end_offset, active.base_offset(), active.size(), parts.high_watermark);
         let first_unstable = parts.producers.first_unstable_offset().map(|first| first.max(parts.log_start_offset));
+        tail.first_unstable = first_unstable.map(|offset| tail.place(offset));
         let parent_dir: Arc<Path> = parts.dir.parent().unwrap_or(&parts.dir).into();
         let now = parts.context.clock.now_ms();
         Self {
@@ -282,9 +284,23 @@ impl UnifiedLog {
 
     /// Writes indexes and the producer snapshot and closes the files. The caller has flushed.
     pub fn close(&self) -> Result<(), StorageError> {
+        self.close_files(true)
+    }
+
+    /// The same without a sync: the caller syncs the whole file system and then calls [`mark_flushed`](Self::mark_flushed).
+    pub fn close_unsynced(&self) -> Result<(), StorageError> {
+        self.close_files(false)
+    }
+
+    /// Everything was made durable by other means.
+    pub fn mark_flushed(&self) {
+        self.recovery_point.fetch_max(self.log_end_offset(), Ordering::AcqRel);
+    }
+
+    fn close_files(&self, sync: bool) -> Result<(), StorageError> {
         let mut producers = self.state.lock();
         self.check_usable()?;
-        self.take_snapshot(&mut producers, true)?;
+        self.take_snapshot(&mut producers, sync)?;
         let dir = self.dir.load();
         let segments = self.segments.read();
         segments.active().seal(&dir).map_err(|error| self.fatal(error))?;
