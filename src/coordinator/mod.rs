@@ -3,3 +3,5 @@
 pub mod group;
 pub mod producer_ids;
 pub mod runtime;
+#[cfg(test)]
+mod story_files;

@@ -32,7 +32,7 @@ pub async fn handle(ctx: &Context, request: DescribeGroupsRequest) -> DescribeGr
     DescribeGroupsResponse::default().with_groups(request.groups.iter().map(describe).collect())
 }
 
-fn fill(described: DescribedGroup, group: GroupDescription, has_instance_id: bool) -> DescribedGroup {
+pub(super) fn fill(described: DescribedGroup, group: GroupDescription, has_instance_id: bool) -> DescribedGroup {
     let member = |member: MemberDescription| {
         DescribedGroupMember::default()
             .with_member_id(wire(&member.member_id))

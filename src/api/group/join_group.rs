@@ -58,7 +58,7 @@ fn has_oversized_text(request: &JoinGroupRequest) -> bool {
         || request.protocols.iter().any(|protocol| protocol.name.len() > STRING_BYTES_MAX)
 }
 
-fn respond(version: i16, reply: JoinReply) -> JoinGroupResponse {
+pub(super) fn respond(version: i16, reply: JoinReply) -> JoinGroupResponse {
     let member = |member: JoinedMember| {
         JoinGroupResponseMember::default()
             .with_member_id(wire(&member.member_id))

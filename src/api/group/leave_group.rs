@@ -32,7 +32,7 @@ fn command(has_batch: bool, request: &LeaveGroupRequest) -> LeaveGroup {
     }
 }
 
-fn respond(has_batch: bool, reply: LeaveReply) -> LeaveGroupResponse {
+pub(super) fn respond(has_batch: bool, reply: LeaveReply) -> LeaveGroupResponse {
     if !has_batch {
         // One member, whose error is the request's.
         let of_member = reply.members.first().map_or(ErrorCode::None, |member| member.error);

@@ -87,7 +87,7 @@ async fn commit_to_znodes(
     answers
 }
 
-fn respond(answers: Vec<(TopicPartition, ErrorCode)>) -> OffsetCommitResponse {
+pub(super) fn respond(answers: Vec<(TopicPartition, ErrorCode)>) -> OffsetCommitResponse {
     let partition = |(index, error): (i32, ErrorCode)| {
         OffsetCommitResponsePartition::default().with_partition_index(index).with_error_code(error.code())
     };

@@ -115,7 +115,7 @@ fn keyed(fetched: Vec<FetchedOffset>) -> impl Iterator<Item = (TopicPartition, F
 }
 
 /// Before v8: one group.
-fn respond_single(outcome: Result<Vec<FetchedOffset>, ErrorCode>) -> OffsetFetchResponse {
+pub(super) fn respond_single(outcome: Result<Vec<FetchedOffset>, ErrorCode>) -> OffsetFetchResponse {
     let fetched = match outcome {
         Ok(fetched) => fetched,
         Err(error) => return OffsetFetchResponse::default().with_error_code(error.code()),

@@ -32,7 +32,7 @@ pub async fn handle(ctx: &Context, request: SyncGroupRequest) -> SyncGroupRespon
     respond(ctx.services.groups.sync_group(command).await)
 }
 
-fn respond(reply: SyncReply) -> SyncGroupResponse {
+pub(super) fn respond(reply: SyncReply) -> SyncGroupResponse {
     SyncGroupResponse::default()
         .with_error_code(reply.error.code())
         .with_protocol_type(wire_option(reply.protocol_type.as_ref()))

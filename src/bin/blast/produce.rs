@@ -130,14 +130,13 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let mut sender = Sender::new(plan)?;
     let start = Instant::now();
     let end = start + plan.duration;
-    let mut issued = 0;
     let mut outcome = Outcome { acked: 0, errors: 0, elapsed: Duration::ZERO, latency: histogram()? };
     let mut events = Vec::with_capacity(256);
     loop {
         let now = Instant::now();
-        let sending = now < end && issued < plan.requests_max;
+        let sending = now < end && sender.issued < plan.requests_max;
         if sending {
-            issued = sender.schedule(start, now, issued);
+            sender.schedule(start, now);
         }
         for at in 0..sender.connections.len() {
             sender.pump(at, sending)?;
@@ -147,7 +146,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
             outcome.elapsed = now.min(end.max(now)) - start;
             break;
         }
-        sender.arm(start, issued, sending)?;
+        sender.arm(start, sending)?;
         events.clear();
         epoll::wait(&sender.epoll, rustix::buffer::spare_capacity(&mut events), None)?;
         for event in &events {
@@ -163,6 +162,8 @@ struct Sender<'a> {
     timer: OwnedFd,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
+    /// Requests handed to a connection so far.
+    issued: u64,
 }
 
 impl<'a> Sender<'a> {
@@ -187,24 +188,20 @@ impl<'a> Sender<'a> {
                 correlation: 0,
             });
         }
-        Ok(Self { plan, epoll, timer, connections, buffer: vec![0; 1 << 16] })
+        Ok(Self { plan, epoll, timer, connections, buffer: vec![0; 1 << 16], issued: 0 })
     }
 
-    /// Hands every request whose time has come to its connection; returns how many were handed out so far.
-    fn schedule(&mut self, start: Instant, now: Instant, mut issued: u64) -> u64 {
-        if self.plan.interval.is_zero() {
-            return issued;
-        }
-        while issued < self.plan.requests_max {
-            let intended = start + self.plan.interval.mul_f64(issued as f64);
+    /// Hands every request whose time has come to its connection.
+    fn schedule(&mut self, start: Instant, now: Instant) {
+        while !self.plan.interval.is_zero() && self.issued < self.plan.requests_max {
+            let intended = start + self.plan.interval.mul_f64(self.issued as f64);
             if intended > now {
                 break;
             }
-            let at = issued as usize % self.connections.len();
+            let at = self.issued as usize % self.connections.len();
             self.connections[at].due.push_back(intended);
-            issued += 1;
+            self.issued += 1;
         }
-        issued
     }
 
     /// Writes as much as the connection takes.
@@ -224,9 +221,10 @@ impl<'a> Sender<'a> {
                 break;
             }
             let intended = if plan.interval.is_zero() {
-                if !sending {
+                if !sending || self.issued >= plan.requests_max {
                     break;
                 }
+                self.issued += 1;
                 Instant::now()
             } else {
                 match connection.due.pop_front() {
@@ -263,13 +261,13 @@ impl<'a> Sender<'a> {
     }
 
     /// Sets the timer to the next request's time, or to look again soon when the run is ending.
-    fn arm(&self, start: Instant, issued: u64, sending: bool) -> Result<()> {
+    fn arm(&self, start: Instant, sending: bool) -> Result<()> {
         let wait = if !sending {
             Duration::from_millis(10)
         } else if self.plan.interval.is_zero() {
             Duration::from_millis(100)
         } else {
-            let next = start + self.plan.interval.mul_f64(issued as f64);
+            let next = start + self.plan.interval.mul_f64(self.issued as f64);
             next.saturating_duration_since(Instant::now()).max(COALESCE)
         };
         let value = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };

@@ -65,7 +65,7 @@ pub struct Group {
     pub(super) pending_sync: IndexSet<Arc<str>, ahash::RandomState>,
     /// How many members support each protocol: the candidates are those that all do.
     protocol_votes: Map<Arc<str>, usize>,
-    awaiting_join_count: usize,
+    joined_count: usize,
     pub(super) initial_delay: Option<InitialDelay>,
     /// A member joined during the current step of the initial delay.
     pub(super) new_member_added: bool,
@@ -96,7 +96,7 @@ impl Group {
             pending_members: IndexSet::default(),
             pending_sync: IndexSet::default(),
             protocol_votes: Map::default(),
-            awaiting_join_count: 0,
+            joined_count: 0,
             initial_delay: None,
             new_member_added: false,
             subscribed_topics: None,
@@ -137,8 +137,8 @@ impl Group {
     }
 
     #[must_use]
-    pub fn awaiting_join_count(&self) -> usize {
-        self.awaiting_join_count
+    pub fn joined_count(&self) -> usize {
+        self.joined_count
     }
 
     pub(super) fn transition(&mut self, to: GroupState, now: Timestamp) {
@@ -214,8 +214,8 @@ impl Group {
             self.leader = Some(Arc::clone(&id));
         }
         Self::count_protocols(&mut self.protocol_votes, &member.protocols);
-        if member.awaiting_join.is_some() {
-            self.awaiting_join_count += 1;
+        if member.join_reply.is_some() {
+            self.joined_count += 1;
         }
         self.pending_members.swap_remove(&id);
         self.members.insert(id, member);
@@ -235,8 +235,8 @@ impl Group {
 
     fn forget(&mut self, member: &Member) {
         Self::uncount_protocols(&mut self.protocol_votes, &member.protocols);
-        if member.awaiting_join.is_some() {
-            self.awaiting_join_count -= 1;
+        if member.join_reply.is_some() {
+            self.joined_count -= 1;
         }
         if let Some(instance_id) = &member.group_instance_id {
             self.static_members.swap_remove(instance_id);
@@ -245,7 +245,7 @@ impl Group {
 
     /// Removes the dynamic members that did not rejoin in time; returns their ids.
     pub(super) fn remove_not_rejoined(&mut self) -> Vec<Arc<str>> {
-        let late = |member: &Member| member.awaiting_join.is_none() && !member.is_static();
+        let late = |member: &Member| member.join_reply.is_none() && !member.is_static();
         if !self.members.values().any(late) {
             return Vec::new();
         }
@@ -277,9 +277,9 @@ impl Group {
         member.protocols = protocols;
         Self::count_protocols(&mut self.protocol_votes, &member.protocols);
         (member.rebalance_timeout_ms, member.session_timeout_ms) = timeouts_ms;
-        let superseded = std::mem::replace(&mut member.awaiting_join, reply);
-        self.awaiting_join_count -= usize::from(superseded.is_some());
-        self.awaiting_join_count += usize::from(reply.is_some());
+        let superseded = std::mem::replace(&mut member.join_reply, reply);
+        self.joined_count -= usize::from(superseded.is_some());
+        self.joined_count += usize::from(reply.is_some());
         if let Some(superseded) = superseded {
             env.reply(superseded, Reply::Join(JoinReply::error(id.into(), ErrorCode::RebalanceInProgress)));
         }
@@ -303,21 +303,21 @@ impl Group {
 
     /// Answers the member's waiting join, if there is one.
     pub(super) fn answer_join(&mut self, env: &mut Env<'_>, id: &str, reply: impl FnOnce() -> JoinReply) -> bool {
-        let Some(token) = self.members.get_mut(id).and_then(|member| member.awaiting_join.take()) else { return false };
-        self.awaiting_join_count -= 1;
+        let Some(token) = self.members.get_mut(id).and_then(|member| member.join_reply.take()) else { return false };
+        self.joined_count -= 1;
         env.reply(token, Reply::Join(reply()));
         true
     }
 
     /// Answers the member's waiting sync, if there is one.
     pub(super) fn answer_sync(&mut self, env: &mut Env<'_>, id: &str, reply: impl FnOnce() -> SyncReply) -> bool {
-        let Some(token) = self.members.get_mut(id).and_then(|member| member.awaiting_sync.take()) else { return false };
+        let Some(token) = self.members.get_mut(id).and_then(|member| member.sync_reply.take()) else { return false };
         env.reply(token, Reply::Sync(reply()));
         true
     }
 
     pub(super) fn all_members_joined(&self) -> bool {
-        self.members.len() == self.awaiting_join_count && self.pending_members.is_empty()
+        self.members.len() == self.joined_count && self.pending_members.is_empty()
     }
 
     pub(super) fn rebalance_timeout_ms(&self) -> i64 {
@@ -330,7 +330,7 @@ impl Group {
 
     /// If the leader did not rejoin, the first member that did takes over. False if nobody did.
     pub(super) fn elect_joined_leader(&mut self) -> bool {
-        let joined = |member: &Member| member.awaiting_join.is_some();
+        let joined = |member: &Member| member.join_reply.is_some();
         let Some(leader) = &self.leader else { return false };
         if self.members.get(leader).is_some_and(joined) {
             return true;

@@ -36,8 +36,8 @@ impl Group {
         match self.state() {
             GroupState::Empty | GroupState::Dead => true,
             GroupState::PreparingRebalance => {
-                self.members.get(member_id).is_some_and(|member| member.awaiting_join.is_some())
-                    || self.awaiting_join_count() < limit
+                self.members.get(member_id).is_some_and(|member| member.join_reply.is_some())
+                    || self.joined_count() < limit
             }
             GroupState::CompletingRebalance | GroupState::Stable => {
                 self.members.contains_key(member_id) || self.members.len() < limit
@@ -114,8 +114,8 @@ impl Group {
             protocols: cmd.protocols,
             assignment: Bytes::new(),
             is_new: true,
-            awaiting_join: Some(reply),
-            awaiting_sync: None,
+            join_reply: Some(reply),
+            sync_reply: None,
         };
         if self.is(GroupState::PreparingRebalance) && self.generation == 0 {
             self.new_member_added = true;

@@ -23,9 +23,9 @@ pub struct Member {
     /// Joined, but the join has not been answered yet: its session timer runs even though it waits.
     pub is_new: bool,
     /// The JoinGroup that waits for the rebalance. Change only through `Group`, which counts them.
-    pub(super) awaiting_join: Option<ReplyTo>,
+    pub(super) join_reply: Option<ReplyTo>,
     /// The SyncGroup that waits for the leader's assignment.
-    pub(super) awaiting_sync: Option<ReplyTo>,
+    pub(super) sync_reply: Option<ReplyTo>,
 }
 
 impl Member {
@@ -44,7 +44,7 @@ impl Member {
     /// be late, because nothing else would ever remove it.
     #[must_use]
     pub fn is_excused(&self) -> bool {
-        !self.is_new && (self.awaiting_join.is_some() || self.awaiting_sync.is_some())
+        !self.is_new && (self.join_reply.is_some() || self.sync_reply.is_some())
     }
 
     #[must_use]

@@ -1,10 +1,6 @@
 //! What a group keeps of offsets: committed, on their way to the log, and held back by open transactions.
 
-use super::{
-    group::{Group, Map},
-    records::OffsetAndMetadata,
-    state::GroupState,
-};
+use super::{group::Group, records::OffsetAndMetadata, state::GroupState};
 use crate::{
     common::{Offset, ProducerId, Timestamp, TopicPartition},
     protocol::consumer_protocol,
@@ -126,30 +122,34 @@ impl Group {
             Some(at) => now >= at,
             None => now.saturating_sub(since) >= retention_ms,
         };
-        let (state, state_timestamp) = (self.state(), self.state_timestamp);
-        let mut keep: Box<dyn FnMut(&TopicPartition, &CommittedOffset) -> bool + '_> = match &self.protocol_type {
+        let commit_time = |committed: &CommittedOffset| committed.value.commit_timestamp;
+        // From when on an offset ages; `None`: it does not.
+        let state = self.state();
+        let aging_since = |tp: &TopicPartition, committed: &CommittedOffset| match self.protocol_type.as_deref() {
             // A managed group without members: the clock starts when it became empty.
             Some(_) if state == GroupState::Empty => {
-                Box::new(|_, c| !is_expired(c, state_timestamp.unwrap_or(c.value.commit_timestamp)))
+                Some(self.state_timestamp.unwrap_or_else(|| commit_time(committed)))
             }
             // A consumer group at work: only topics it no longer subscribes to.
-            Some(kind) if &**kind == consumer_protocol::PROTOCOL_TYPE && state == GroupState::Stable => {
-                let Some(subscribed) = &self.subscribed_topics else { return Vec::new() };
-                Box::new(|tp, c| subscribed.contains(&*tp.topic) || !is_expired(c, c.value.commit_timestamp))
+            Some(consumer_protocol::PROTOCOL_TYPE) if state == GroupState::Stable => {
+                let subscribed = self.subscribed_topics.as_ref()?;
+                (!subscribed.contains(&*tp.topic)).then(|| commit_time(committed))
             }
-            Some(_) => return Vec::new(),
+            Some(_) => None,
             // A simple consumer: each offset for itself.
-            None => Box::new(|_, c| !is_expired(c, c.value.commit_timestamp)),
+            None => Some(commit_time(committed)),
         };
-        let pending: &Map<_, _> = &self.pending_offsets;
         let mut expired = Vec::new();
-        self.offsets.retain(|tp, committed| {
-            let kept = pending.contains_key(tp) || keep(tp, committed);
-            if !kept {
+        for (tp, committed) in &self.offsets {
+            let is_due = || aging_since(tp, committed).is_some_and(|since| is_expired(committed, since));
+            if !self.pending_offsets.contains_key(tp) && is_due() {
                 expired.push(tp.clone());
             }
-            kept
-        });
+        }
+        if !expired.is_empty() {
+            expired.sort_unstable();
+            self.offsets.retain(|tp, _| expired.binary_search(tp).is_err());
+        }
         expired
     }
 }

@@ -108,7 +108,7 @@ impl Group {
     fn announce_generation(&mut self, env: &mut Env<'_>) {
         let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
         for id in ids {
-            if self.members.get(&id).is_some_and(|member| member.awaiting_join.is_some()) {
+            if self.members.get(&id).is_some_and(|member| member.join_reply.is_some()) {
                 let joined = self.joined_reply(&id);
                 self.answer_join(env, &id, || joined);
             }

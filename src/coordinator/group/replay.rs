@@ -147,8 +147,8 @@ impl Group {
                 protocols: vec![(Arc::clone(&protocol), member.subscription)],
                 assignment: member.assignment,
                 is_new: false,
-                awaiting_join: None,
-                awaiting_sync: None,
+                join_reply: None,
+                sync_reply: None,
             };
             self.add(member.member_id, loaded, &value.protocol_type);
         }

@@ -209,11 +209,11 @@ impl GroupShard {
         let mut step = Step::default();
         for (id, group) in &mut self.groups {
             for (member_id, member) in &mut group.members {
-                if let Some(to) = member.awaiting_join.take() {
+                if let Some(to) = member.join_reply.take() {
                     let moved = JoinReply::error(Arc::clone(member_id), ErrorCode::NotCoordinator);
                     step.replies.push((to, Reply::Join(moved)));
                 }
-                if let Some(to) = member.awaiting_sync.take() {
+                if let Some(to) = member.sync_reply.take() {
                     step.replies.push((to, Reply::Sync(SyncReply::error(ErrorCode::NotCoordinator))));
                 }
             }

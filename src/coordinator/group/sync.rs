@@ -30,7 +30,7 @@ impl Group {
                 // An earlier sync of the same member was given up by its client.
                 self.answer_sync(env, &id, || SyncReply::error(ErrorCode::RebalanceInProgress));
                 if let Some(member) = self.members.get_mut(&id) {
-                    member.awaiting_sync = Some(reply);
+                    member.sync_reply = Some(reply);
                 }
                 self.sync_received(env, &id);
                 if self.is_leader(&id) {
@@ -93,7 +93,7 @@ impl Group {
             member.assignment = assignment.get(id).cloned().unwrap_or_default();
         }
         let waiting: Vec<Arc<str>> =
-            self.members.iter().filter(|(_, m)| m.awaiting_sync.is_some()).map(|(id, _)| Arc::clone(id)).collect();
+            self.members.iter().filter(|(_, m)| m.sync_reply.is_some()).map(|(id, _)| Arc::clone(id)).collect();
         for id in waiting {
             let answer = self.sync_reply(&id);
             self.answer_sync(env, &id, || answer);

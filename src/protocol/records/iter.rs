@@ -121,6 +121,10 @@ pub fn try_for_each_view(
     }
     let base = base_of(&header);
     let mut left = record_count(&header)?;
+    if left == 0 {
+        // What compaction leaves of a batch whose records are all gone; as in Java, not looked into.
+        return Ok(());
+    }
     let payload = &batch[BATCH_OVERHEAD_V2..];
     let mut walk = match codec_of(&header)? {
         CompressionType::None => {
@@ -154,6 +158,9 @@ pub(crate) fn for_each_meta(
 ) -> Result<(), RecordsError> {
     let payload = &batch[BATCH_OVERHEAD_V2..];
     let count = record_count(header)?;
+    if count == 0 {
+        return Ok(());
+    }
     match codec_of(header)? {
         CompressionType::None => {
             let mut at = 0;

@@ -168,13 +168,13 @@ impl Walk {
             assert!(ids.is_empty());
         }
         assert_eq!(
-            group.awaiting_join_count(),
-            ids.iter().filter(|id| group.member(id).unwrap().awaiting_join.is_some()).count()
+            group.joined_count(),
+            ids.iter().filter(|id| group.member(id).unwrap().join_reply.is_some()).count()
         );
         for id in &ids {
             let member = group.member(id).unwrap();
             let timer = Timer::Session { group: "g".into(), member: id.clone() };
-            let waits = member.awaiting_join.is_some() || member.awaiting_sync.is_some();
+            let waits = member.join_reply.is_some() || member.sync_reply.is_some();
             assert!(waits || self.harness.shard.timers.deadline_of(&timer).is_some(), "{id} would stay forever");
         }
         if group.is(GroupState::PreparingRebalance) {

@@ -1,5 +1,4 @@
-//! The reader of `testdata/*.txt`. A block is a command line, `----`, and what comes of it; `UPDATE=1` writes the files
-//! anew. Member ids are shortened: `c-#1` is client `c`'s id with the first UUID given out.
+//! What the commands of `testdata/*.txt` mean. Member ids are shortened: `c-#1` is client `c`'s id with the first UUID given out.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -8,28 +7,19 @@ use indexmap::IndexMap;
 use super::harness::{Harness, Logged, commit_command, join_command, subscription, sync_command};
 use crate::{
     common::{ErrorCode, TopicPartition},
-    coordinator::group::{
-        GroupConfig,
-        command::{Reply, ReplyTo, TransactionalProducer},
-        records::{RecordKey, read_group_value, read_key, read_offset_value},
+    coordinator::{
+        group::{
+            GroupConfig,
+            command::{Reply, ReplyTo, TransactionalProducer},
+            records::{RecordKey, read_group_value, read_key, read_offset_value},
+        },
+        story_files,
     },
 };
 
 #[test]
 fn stories() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/group/testdata");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let told = run(&text);
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&file, told).unwrap();
-        } else {
-            assert_eq!(told, text, "{} (UPDATE=1 rewrites it)", file.display());
-        }
-    }
+    story_files::check("src/coordinator/group/testdata", run);
 }
 
 /// Runs a story; returns it with what really happened.

@@ -112,7 +112,7 @@ fn writes_batches_for_java() {
 
 /// The records of `GoldenRecords.fill`.
 fn ours(magic: i8, codec: CompressionType, append_time: Option<i64>) -> BytesMut {
-    let mut records: Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>)> = vec![
+    let mut records = vec![
         (1_000, Some(b"a".to_vec()), Some(b"first".to_vec())),
         (1_000 + (1 << 40), None, Some(b"no key, far ahead".to_vec())),
         (999, Some(b"tombstone".to_vec()), None),
