@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use super::scheduler::Scheduler;
-use crate::{api::Services, network::Server, storage::LogManager};
+use crate::{api::Services, network::Server, storage::{LogCleaner, LogManager}};
 
 /// Everything that runs. Made by [`Broker::start`], ended by [`Broker::stop`].
 pub struct Broker {
@@ -13,6 +13,8 @@ pub struct Broker {
     pub(super) logs: Arc<LogManager>,
     pub(super) server: Server,
     pub(super) scheduler: Scheduler,
+    /// Compaction, unless it is switched off.
+    pub(super) cleaner: Option<Arc<LogCleaner>>,
     /// Controller, configuration watch, group timers, producer id blocks: on the main thread's runtime.
     pub(super) tasks: Vec<JoinHandle<()>>,
     /// czxid of the registration; `.kafka_cleanshutdown` keeps it.

@@ -4,6 +4,7 @@ mod adopt;
 mod apply;
 mod background;
 mod broker;
+mod cleaner;
 pub mod clock;
 mod config_watch;
 mod identity;

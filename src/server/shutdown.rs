@@ -35,11 +35,14 @@ impl Broker {
     /// cleanly; the registration last.
     pub async fn stop(self) {
         tracing::info!("shutting down");
-        let Self { services, logs, server, mut scheduler, tasks, broker_epoch } = self;
+        let Self { services, logs, server, mut scheduler, cleaner, tasks, broker_epoch } = self;
         blocking(move || {
             server.shutdown(GRACE);
             drop(server);
             scheduler.stop();
+            if let Some(cleaner) = cleaner {
+                cleaner.shutdown();
+            }
         })
         .await;
         services.groups.shutdown();

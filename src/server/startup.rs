@@ -10,6 +10,7 @@ use super::{
     apply::Apply,
     background,
     broker::Broker,
+    cleaner,
     clock::SystemClock,
     config_watch::{self, ConfigWatch},
     identity::{self, Identity},
@@ -30,7 +31,7 @@ use crate::{
     metadata::{Endpoint, MetadataCache},
     network::BoundListeners,
     replication::ReplicaManager,
-    storage::LogManager,
+    storage::{LogCleaner, LogManager},
 };
 
 /// The embedded store's file, in the first log dir: Kafka looks at folders there, not at files.
@@ -65,14 +66,15 @@ impl Broker {
         let services = build_services(config, &identity, &cluster, &logs, &clock).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
+        let cleaner = cleaner::start(&services.config.snapshot(), &logs, &clock);
         let registration = registration(&keys, &identity, &bound, clock.as_ref());
         let broker_epoch = cluster.register_broker(&registration).await.map_err(refuse)?;
-        let tasks = start_tasks(&services, &configs, clean).await?;
+        let tasks = start_tasks(&services, &configs, cleaner.as_ref(), clean).await?;
         let tasks_table = background::tasks(&keys, &services, &logs);
         let scheduler = Scheduler::start(tasks_table, Arc::clone(&clock)).map_err(refuse)?;
         let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
         announce_ready(&registration, &identity, clock.as_ref());
-        Ok(Self { services, logs, server, scheduler, tasks, broker_epoch })
+        Ok(Self { services, logs, server, scheduler, cleaner, tasks, broker_epoch })
     }
 }
 
@@ -213,6 +215,7 @@ fn host_name() -> String {
 async fn start_tasks(
     services: &Arc<Services>,
     configs: &Arc<TopicConfigs>,
+    cleaner: Option<&Arc<LogCleaner>>,
     clean_start: bool,
 ) -> Result<Vec<JoinHandle<()>>, LaunchError> {
     let (sender, receiver) = mpsc::channel(OUTPUTS_MAX);
@@ -224,7 +227,7 @@ async fn start_tasks(
         sender,
     );
     let apply = Apply { services: Arc::clone(services), configs: Arc::clone(configs) };
-    let watch = ConfigWatch { services: Arc::clone(services), configs: Arc::clone(configs) };
+    let watch = ConfigWatch { services: Arc::clone(services), configs: Arc::clone(configs), cleaner: cleaner.cloned() };
     let events = services.cluster.store().events();
     let ids = Arc::clone(services);
     let tasks = vec![
