@@ -5,7 +5,11 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use super::scheduler::Scheduler;
-use crate::{api::Services, network::Server, storage::{LogCleaner, LogManager}};
+use crate::{
+    api::Services,
+    network::Server,
+    storage::{LogCleaner, LogManager},
+};
 
 /// Everything that runs. Made by [`Broker::start`], ended by [`Broker::stop`].
 pub struct Broker {

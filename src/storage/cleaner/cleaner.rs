@@ -111,8 +111,7 @@ impl Job<'_> {
         let segments = log.segments_between(0, end);
         let bytes_max = u64::try_from(config.segment_bytes).unwrap_or(0);
         let index_bytes_max = u64::try_from(config.segment_index_bytes).unwrap_or(0);
-        let groups =
-            group_segments(&sizes(&segments, &dir)?, bytes_max, index_bytes_max, task.first_uncleanable);
+        let groups = group_segments(&sizes(&segments, &dir)?, bytes_max, index_bytes_max, task.first_uncleanable);
         for group in groups {
             let next = segments.get(group.end).map_or(task.first_uncleanable, |next| next.base_offset());
             self.clean_group(&segments[group], next)?;

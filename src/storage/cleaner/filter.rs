@@ -16,7 +16,9 @@ use crate::{
     common::{Timestamp, ids::NO_TIMESTAMP},
     protocol::records::{
         RecordBatchBuilder, RecordView,
-        batch::{BATCH_OVERHEAD_V2, BatchHeader, CompressionType, LOG_OVERHEAD, TimestampType, is_crc_valid, update_crc},
+        batch::{
+            BATCH_OVERHEAD_V2, BatchHeader, CompressionType, LOG_OVERHEAD, TimestampType, is_crc_valid, update_crc,
+        },
         compression::Compression,
         control::ControlRecordType,
         iter::{Batch, try_for_each_view},

@@ -7,8 +7,8 @@
 //! has changed meanwhile. So nobody has to wait for a cleaner to stop.
 
 pub mod choose;
-pub mod cleaner;
 mod cleaned_segment;
+pub mod cleaner;
 pub mod filter;
 pub mod manager;
 pub mod offset_map;

@@ -78,7 +78,8 @@ mod tests {
     fn hashes_as_the_reference_does() {
         let key = (0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908);
         let sip = Sip128::<2, 4> { key };
-        let hex = |(a, b): (u64, u64)| format!("{:032x}", (u128::from(a.swap_bytes()) << 64) | u128::from(b.swap_bytes()));
+        let hex =
+            |(a, b): (u64, u64)| format!("{:032x}", (u128::from(a.swap_bytes()) << 64) | u128::from(b.swap_bytes()));
         assert_eq!(hex(sip.hash(&[])), "a3817f04ba25a8e66df67214c7550293");
         assert_eq!(hex(sip.hash(&[0])), "da87c1d86b99af44347659119b22fc45");
     }

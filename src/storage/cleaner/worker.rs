@@ -183,7 +183,7 @@ impl LogCleaner {
     }
 
     /// Retention of compacted logs: below the log start, and by time and size where the policy has `delete` too.
-    fn delete_old_segments(&self) {
+    pub(super) fn delete_old_segments(&self) {
         let now = self.clock.now_ms();
         for log in compacted(&self.logs).into_iter().filter(|log| self.manager.is_idle(log.topic_partition())) {
             if let Err(error) = log.delete_old_segments(now) {

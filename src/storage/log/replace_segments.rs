@@ -71,7 +71,7 @@ impl UnifiedLog {
     }
 
     /// As [`replace_segments`](Self::replace_segments); `renamed` hears of every rename, as a crash would.
-    pub(super) fn replace_step_by_step(
+    pub(in crate::storage) fn replace_step_by_step(
         &self,
         new: &[Arc<Segment>],
         old: &[Arc<Segment>],
@@ -96,8 +96,7 @@ impl UnifiedLog {
     fn holds(&self, old: &[Arc<Segment>]) -> bool {
         let segments = self.segments.read();
         let active = segments.active();
-        old.iter()
-            .all(|one| !Arc::ptr_eq(one, active) && segments.iter().any(|segment| Arc::ptr_eq(one, segment)))
+        old.iter().all(|one| !Arc::ptr_eq(one, active) && segments.iter().any(|segment| Arc::ptr_eq(one, segment)))
     }
 
     fn swap_in(

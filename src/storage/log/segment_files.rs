@@ -14,8 +14,9 @@ use std::{
 use super::{
     file_records::BatchScanner,
     index_rebuild::IndexRebuild,
-    offset_index, time_index,
+    offset_index,
     segment::{DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, Segment, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX},
+    time_index,
     transaction_index::{self, AbortedEntry},
 };
 use crate::{
