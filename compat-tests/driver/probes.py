@@ -328,7 +328,7 @@ def fetch_probe(s):
         return p.call(label, 1, version, {"ReplicaId": -1, "MaxWaitMs": more.get("wait", 100), "MinBytes": more.get("min", 1),
                                           "MaxBytes": more.get("bytes", 1 << 20), "IsolationLevel": more.get("level", 0), "SessionId": more.get("session", 0),
                                           "SessionEpoch": more.get("session_epoch", -1), "Topics": [topic] if more.get("topic", "fet") else []},
-                      _old_messages if version < 4 else lambda answer: answer)
+                      shape=_old_messages if version < 4 else lambda answer: answer)
     for version in range(18):
         fetch(f"Fetch v{version}", version)
         fetch(f"Fetch v{version} from the middle of a batch", version, offset=6)

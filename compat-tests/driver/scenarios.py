@@ -83,6 +83,8 @@ ALL = [
     ("client-franz-go", True, clients.guarded(clients.franz, clients.needs_franz)),
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
+    ("zookeeper-in-place", True, scenario_disk.in_place),
+    ("zookeeper-store", True, scenario_disk.store_tests),
     ("hostile", True, scenario_hostile.hostile),
     ("partitions-10000", False, scenario_hostile.many_partitions),
     ("crash-loop", False, scenario_crash.crash_loop),
