@@ -54,7 +54,7 @@ TOPICS = {"swap": 2, "swapbig": 1, "swapidem": 1, "swapempty": 3}
 
 
 def look(broker):
-    """All that a client can see of the folder's contents."""
+    """All that a client can see of the folder's contents; topic configs are not among them, they live in ZooKeeper."""
     seen = {}
     with broker.connect(30) as connection:
         wait_leaders(connection)
@@ -73,8 +73,6 @@ def look(broker):
             return answer if answer["ErrorCode"] == 0 else None
         groups = eventually(offsets)
         seen["group offsets"] = sorted((t["Name"], p["PartitionIndex"], p["CommittedOffset"], p["Metadata"]) for t in groups["Topics"] for p in t["Partitions"]) if groups else "none"
-        described = connection.call(32, 1, {"Resources": [{"ResourceType": 2, "ResourceName": "swap", "ConfigurationKeys": ["retention.ms", "max.message.bytes"]}]})
-        seen["topic config"] = sorted((c["Name"], c["Value"]) for c in described["Results"][0]["Configs"] or [])
         seen["cluster id"] = connection.call(3, 5, {"Topics": []})["ClusterId"]
     return seen
 
