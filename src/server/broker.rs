@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::scheduler::Scheduler;
 use crate::{api::Services, network::Server, storage::LogManager};
@@ -17,6 +17,7 @@ pub struct Broker {
     pub(super) tasks: Vec<JoinHandle<()>>,
     /// czxid of the registration; `.kafka_cleanshutdown` keeps it.
     pub(super) broker_epoch: i64,
+    pub(super) none_left: oneshot::Receiver<()>,
 }
 
 impl Broker {
@@ -30,6 +31,19 @@ impl Broker {
     #[must_use]
     pub fn metrics_text(&self) -> String {
         self.services.metrics_text()
+    }
+
+    /// Returns when the last log dir has failed, else never.
+    pub async fn no_log_dir_left(&mut self) {
+        if (&mut self.none_left).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Leaves everything as it is, for a process that is about to end: on disks that have failed nothing can be flushed,
+    /// and no log dir may be marked as stopped cleanly.
+    pub fn abandon(self) {
+        std::mem::forget(self);
     }
 
     #[must_use]

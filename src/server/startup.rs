@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use super::{
     adopt,
@@ -14,7 +17,7 @@ use super::{
     config_watch::{self, ConfigWatch},
     identity::{self, Identity},
     launch::{Launch, LaunchError},
-    logging,
+    log_dir_failure, logging,
     scheduler::Scheduler,
     settings,
     topic_configs::{ConfigRules, TopicConfigs},
@@ -71,13 +74,18 @@ impl Broker {
 
         let registration = registration(&keys, &identity, &bound, clock.as_ref());
         let broker_epoch = cluster.register_broker(&registration).await.map_err(refuse)?;
-        let tasks = start_tasks(&services, &configs, clean).await?;
+        let mut tasks = start_tasks(&services, &configs, clean).await?;
+        let (no_dir_left, none_left) = oneshot::channel();
+        if let Some(failures) = logs.failures() {
+            let handler = log_dir_failure::run(Arc::clone(&services), Arc::clone(&logs), failures, no_dir_left);
+            tasks.push(tokio::spawn(handler));
+        }
         let tasks_table = background::tasks(&keys, &services, &logs);
         let scheduler = Scheduler::start(tasks_table, Arc::clone(&clock)).map_err(refuse)?;
         let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
         server_metrics.enter(BrokerState::Running);
         announce_ready(&registration, &identity, clock.as_ref());
-        Ok(Self { services, logs, server, scheduler, tasks, broker_epoch })
+        Ok(Self { services, logs, server, scheduler, tasks, broker_epoch, none_left })
     }
 }
 
