@@ -51,3 +51,30 @@ impl Broker {
         &self.services
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::server::{Broker, Launch};
+
+    #[tokio::test]
+    async fn a_running_broker_tells_its_metrics() {
+        let dir = tempfile::tempdir().unwrap();
+        let properties = [
+            ("broker.id".to_owned(), "0".to_owned()),
+            ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
+            ("log.dirs".to_owned(), dir.path().join("data").display().to_string()),
+        ];
+        let launch = Launch::from_properties(properties.into_iter().collect()).unwrap();
+        let broker = Broker::start(launch).await.unwrap();
+        broker.services().request_metrics.received(18, 3);
+        let text = broker.metrics_text();
+        for line in [
+            "kafka_server_kafkaserver_brokerstate 3\n",
+            "kafka_server_replicamanager_partitioncount 0\n",
+            "kafka_network_requestmetrics_requests_total{request=\"ApiVersions\",version=\"3\"} 1\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        broker.stop().await;
+    }
+}
