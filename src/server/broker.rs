@@ -1,11 +1,15 @@
 //! A running broker: what must be kept, and let go of in order.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicI64};
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::scheduler::Scheduler;
-use crate::{api::Services, network::Server, storage::LogManager};
+use super::{coordination::Coordination, scheduler::Scheduler};
+use crate::{
+    api::Services,
+    network::Server,
+    storage::{LogCleaner, LogManager},
+};
 
 /// Everything that runs. Made by [`Broker::start`], ended by [`Broker::stop`].
 pub struct Broker {
@@ -13,10 +17,14 @@ pub struct Broker {
     pub(super) logs: Arc<LogManager>,
     pub(super) server: Server,
     pub(super) scheduler: Scheduler,
+    /// Compaction, unless it is switched off.
+    pub(super) cleaner: Option<Arc<LogCleaner>>,
     /// Controller, configuration watch, group timers, producer id blocks: on the main thread's runtime.
     pub(super) tasks: Vec<JoinHandle<()>>,
-    /// czxid of the registration; `.kafka_cleanshutdown` keeps it.
-    pub(super) broker_epoch: i64,
+    pub(super) coordination: Coordination,
+    /// czxid of the newest registration; `.kafka_cleanshutdown` keeps it.
+    pub(super) broker_epoch: Arc<AtomicI64>,
+    /// Hears of it when the last log dir has failed.
     pub(super) none_left: oneshot::Receiver<()>,
 }
 

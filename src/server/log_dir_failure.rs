@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, channel::mpsc::UnboundedReceiver};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::Services,
@@ -11,11 +11,22 @@ use crate::{
     storage::{LogManager, manager::DirFailure},
 };
 
-/// Takes the partitions of failed log dirs out of service and tells the controller, whoever that is. When no log dir is
-/// left, says so through `none_left` and ends: there is nothing to serve, and nowhere to write what would be acknowledged.
-pub async fn run(
-    services: Arc<Services>,
-    logs: Arc<LogManager>,
+/// Takes the partitions of failed log dirs out of service from now on. The receiver hears when no log dir is left.
+pub fn watch(services: &Arc<Services>, logs: &Arc<LogManager>) -> (JoinHandle<()>, oneshot::Receiver<()>) {
+    let (no_dir_left, none_left) = oneshot::channel();
+    let (services, logs) = (Arc::clone(services), Arc::clone(logs));
+    let handler = async move {
+        if let Some(failures) = logs.failures() {
+            handle(&services, &logs, failures, no_dir_left).await;
+        }
+    };
+    (tokio::spawn(handler), none_left)
+}
+
+/// Ends with the last log dir: there is nothing to serve then, and nowhere to write what would be acknowledged.
+async fn handle(
+    services: &Services,
+    logs: &LogManager,
     mut failures: UnboundedReceiver<DirFailure>,
     none_left: oneshot::Sender<()>,
 ) {
@@ -30,6 +41,7 @@ pub async fn run(
             let _ = none_left.send(());
             return;
         }
+        // The controller, whoever that is, moves what was there.
         if let Err(fault) = services.cluster.announce_log_dir_failure(services.broker_id).await {
             tracing::error!(%fault, "cannot tell the controller of the failed log dir");
         }
