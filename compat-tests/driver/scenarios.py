@@ -6,6 +6,7 @@ import traceback
 import harness
 import proc
 import probes
+import scenario_cleaner
 import scenario_crash
 import scenario_disk
 import scenario_tools
@@ -76,6 +77,7 @@ ALL = [
     ("probe-frames", True, shared(probes.frames_probe)),
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
+    ("cleaner", True, scenario_cleaner.clean_by_both),
     ("crash-loop", False, scenario_crash.crash_loop),
     ("power-cut", False, scenario_crash.power_cut),
 ]
