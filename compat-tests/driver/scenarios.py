@@ -7,6 +7,7 @@ import harness
 import proc
 import probes
 import scenario_clients as clients
+import scenario_cleaner
 import scenario_crash
 import scenario_disk
 import scenario_hostile
@@ -87,6 +88,7 @@ ALL = [
     ("zookeeper-store", True, scenario_disk.store_tests),
     ("hostile", True, scenario_hostile.hostile),
     ("partitions-10000", False, scenario_hostile.many_partitions),
+    ("cleaner", True, scenario_cleaner.clean_by_both),
     ("crash-loop", False, scenario_crash.crash_loop),
     ("power-cut", False, scenario_crash.power_cut),
 ]
