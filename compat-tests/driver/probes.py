@@ -157,14 +157,6 @@ def _old_messages(answer):
     return answer
 
 
-def _in_order(answer):
-    """A DeleteRecords answer by name and number: Kafka's order is that of a hash table."""
-    for topic in answer["Topics"]:
-        topic["Partitions"].sort(key=lambda partition: partition["PartitionIndex"])
-    answer["Topics"].sort(key=lambda topic: topic["Name"])
-    return answer
-
-
 def _unpack(data):
     found = []
     while len(data) >= 12:
@@ -405,7 +397,7 @@ def fetch_probe(s):
     p.call("FindCoordinator empty group", 10, 3, {"Key": "", "KeyType": 0})
     for version in _every_version(p.connection, 21):
         p.call(f"DeleteRecords v{version}", 21, version, {"TimeoutMs": 3000, "Topics": [{"Name": "fet", "Partitions": [
-            {"PartitionIndex": 1, "Offset": 1}, {"PartitionIndex": 5, "Offset": 0}]}, {"Name": "nowhere", "Partitions": [{"PartitionIndex": 0, "Offset": 0}]}]}, _in_order)
+            {"PartitionIndex": 1, "Offset": 1}, {"PartitionIndex": 5, "Offset": 0}]}, {"Name": "nowhere", "Partitions": [{"PartitionIndex": 0, "Offset": 0}]}]}, unordered=("Partitions", "Topics"))
     p.call("DeleteRecords beyond", 21, 2, {"TimeoutMs": 3000, "Topics": [{"Name": "fet", "Partitions": [{"PartitionIndex": 1, "Offset": 99}]}]})
     fetch("Fetch below the start", 12, offset=0, partition=1)
 
