@@ -8,7 +8,10 @@ use crate::{
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
     coordination::ClusterStore,
-    coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
+    coordinator::{
+        group::GroupCoordinator, producer_ids::ProducerIdManager, transaction::TransactionCoordinator,
+        txn_markers::MarkerWriter,
+    },
     metadata::MetadataCache,
     replication::ReplicaManager,
 };
@@ -22,6 +25,8 @@ pub struct Services {
     pub cluster: Arc<ClusterStore>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
+    pub transactions: Arc<TransactionCoordinator>,
+    pub markers: Arc<MarkerWriter>,
     pub admin: Arc<Admin>,
     pub config: Arc<DynamicConfig>,
     pub loggers: Arc<Loggers>,

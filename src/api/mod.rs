@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod group;
 pub mod metadata;
 pub mod table;
+pub mod transaction;
 
 pub use context::{ConnectionInfo, Context, Services};
 pub use dispatch::{BadRequest, Reply, dispatch};

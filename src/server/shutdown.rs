@@ -43,6 +43,7 @@ impl Broker {
         })
         .await;
         services.groups.shutdown();
+        services.transactions.shutdown();
         for task in tasks {
             task.abort();
         }

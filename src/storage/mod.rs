@@ -12,5 +12,7 @@ mod manager_tests;
 mod tasks;
 
 pub use error::StorageError;
-pub use log::{AbortedTxn, AppendInfo, AppendOrigin, FetchData, FetchIsolation, OffsetAndEpoch, UnifiedLog};
+pub use log::{
+    AbortedTxn, AppendInfo, AppendOrigin, FetchData, FetchIsolation, OffsetAndEpoch, UnifiedLog, Verification,
+};
 pub use manager::{LogManager, LogManagerConfig};

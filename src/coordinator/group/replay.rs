@@ -12,16 +12,9 @@ use super::{
     shard::GroupShard,
     state::GroupState,
 };
-use crate::common::{Offset, ProducerId, TopicPartition};
+use crate::common::{ProducerId, TopicPartition};
 
-/// The batch a replayed record comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchFacts {
-    /// Offset of the batch's first record that is still there.
-    pub first_offset: Offset,
-    /// Set if the batch is transactional.
-    pub producer: Option<ProducerId>,
-}
+pub use crate::coordinator::machine::BatchFacts;
 
 impl GroupShard {
     /// Applies one record. What cannot be read is left out with a warning: one bad record must not take a partition of

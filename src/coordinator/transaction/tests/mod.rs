@@ -1,0 +1,1 @@
+//! The state machine, told as stories and tried at random.
