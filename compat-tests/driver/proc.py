@@ -135,6 +135,7 @@ PROPERTIES = {
     "auto.create.topics.enable": "true",
     "num.network.threads": "2",
     "num.io.threads": "4",
+    "zookeeper.session.timeout.ms": "6000",
 }
 
 
@@ -219,8 +220,7 @@ class Kafka(Broker):
         self.zookeeper, self.own_zookeeper = zookeeper, zookeeper is None
 
     def properties(self):
-        return {**super().properties(), "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}",
-                "zookeeper.session.timeout.ms": "6000"}
+        return {**super().properties(), "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}"}
 
     def start(self, timeout=90):
         if self.zookeeper is None:

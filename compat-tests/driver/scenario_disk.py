@@ -51,10 +51,11 @@ def _list(topic, partition, when):
 
 
 TOPICS = {"swap": 2, "swapbig": 1, "swapidem": 1, "swapempty": 3}
+TOPIC_CONFIGS = {"swap": {"retention.ms": "-1"}, "swapbig": {"segment.bytes": "65536", "retention.ms": "-1"}}
 
 
 def look(broker):
-    """All that a client can see of the folder's contents."""
+    """All that a client can see of the folder's contents; topic configs are not among them, they live in ZooKeeper."""
     seen = {}
     with broker.connect(30) as connection:
         wait_leaders(connection)
@@ -73,8 +74,6 @@ def look(broker):
             return answer if answer["ErrorCode"] == 0 else None
         groups = eventually(offsets)
         seen["group offsets"] = sorted((t["Name"], p["PartitionIndex"], p["CommittedOffset"], p["Metadata"]) for t in groups["Topics"] for p in t["Partitions"]) if groups else "none"
-        described = connection.call(32, 1, {"Resources": [{"ResourceType": 2, "ResourceName": "swap", "ConfigurationKeys": ["retention.ms", "max.message.bytes"]}]})
-        seen["topic config"] = sorted((c["Name"], c["Value"]) for c in described["Results"][0]["Configs"] or [])
         seen["cluster id"] = connection.call(3, 5, {"Topics": []})["ClusterId"]
     return seen
 
@@ -95,7 +94,7 @@ def wait_leaders(connection):
 def write_first(run, broker):
     tools, boot = run.tools, ["--bootstrap-server", broker.bootstrap]
     for topic, partitions in TOPICS.items():
-        extra = ["--config", "retention.ms=-1"] if topic == "swap" else ["--config", "segment.bytes=65536", "--config", "retention.ms=-1"] if topic == "swapbig" else []
+        extra = [word for pair in TOPIC_CONFIGS.get(topic, {}).items() for word in ("--config", "=".join(pair))]
         made = tools.run("topics", [*boot, "--create", "--topic", topic, "--partitions", partitions, *extra])
         if made.exit != 0:
             raise RuntimeError(made.text())
@@ -177,6 +176,16 @@ def strangers(report, label, broker):
     report.check(f"{label}: only partition folders in log.dirs", not odd, str(odd))
 
 
+def set_topic_configs(run, broker):
+    """Topic configurations are in ZooKeeper, not in the folder. A broker that takes the folder over and coordinates itself
+    cannot know them: its operator sets them again, as here."""
+    for topic, config in TOPIC_CONFIGS.items():
+        pairs = ",".join(f"{key}={value}" for key, value in config.items())
+        done = run.tools.run("configs", ["--bootstrap-server", broker.bootstrap, "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", pairs])
+        if done.exit != 0:
+            raise RuntimeError(done.text())
+
+
 def kafka_first(run, name):
     """Apache Kafka writes; the other broker takes the folder over, writes; Apache Kafka takes it back."""
     run.close_pair()
@@ -190,6 +199,8 @@ def kafka_first(run, name):
     subject = proc.make(other, os.path.join(run.folder, "swap-other"), log_dirs=kafka.log_dir, **({"zookeeper": kafka.zookeeper} if other == "kafka" else {}))
     try:
         subject.start()
+        if other != "kafka":
+            set_topic_configs(run, subject)
         compare(report, f"{name}: kafka → {other}", first, look(subject))
         continues(report, f"{name}: kafka → {other}", subject, 7)
         second = look(subject)
@@ -256,8 +267,8 @@ def tell_zookeeper(zookeeper, log_dir):
     for topic, known in topics.items():
         lines.append(f"/brokers/topics/{topic}\t" + json.dumps({"partitions": {str(p): [0] for p in known["partitions"]}, "topic_id": known["id"], "adding_replicas": {},
                                                                "removing_replicas": {}, "version": 3}))
-        config = {"__consumer_offsets": {"cleanup.policy": "compact", "segment.bytes": "104857600", "compression.type": "producer"}, "swap": {"retention.ms": "-1"},
-                  "swapbig": {"segment.bytes": "65536", "retention.ms": "-1"}}.get(topic, {})
+        internal = {"__consumer_offsets": {"cleanup.policy": "compact", "segment.bytes": "104857600", "compression.type": "producer"}}
+        config = (internal | TOPIC_CONFIGS).get(topic, {})
         lines.append(f"/config/topics/{topic}\t" + json.dumps({"version": 1, "config": config}))
         for partition, epoch in known["partitions"].items():
             lines.append(f"/brokers/topics/{topic}/partitions/{partition}/state\t" + json.dumps(

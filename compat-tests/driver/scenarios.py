@@ -6,8 +6,10 @@ import traceback
 import harness
 import proc
 import probes
+import scenario_clients as clients
 import scenario_crash
 import scenario_disk
+import scenario_hostile
 import scenario_tools
 
 
@@ -74,8 +76,15 @@ ALL = [
     ("probe-groups", True, shared(probes.group_probe)),
     ("probe-admin", True, shared(probes.admin_probe)),
     ("probe-frames", True, shared(probes.frames_probe)),
+    ("client-java", True, shared(clients.java_client)),
+    ("client-librdkafka", True, clients.guarded(clients.librdkafka, clients.needs_librdkafka)),
+    ("client-kcat", True, clients.guarded(clients.kcat, clients.needs_kcat)),
+    ("client-kafka-python", True, clients.guarded(clients.kafka_python, clients.needs_kafka_python)),
+    ("client-franz-go", True, clients.guarded(clients.franz, clients.needs_franz)),
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
+    ("hostile", True, scenario_hostile.hostile),
+    ("partitions-10000", False, scenario_hostile.many_partitions),
     ("crash-loop", False, scenario_crash.crash_loop),
     ("power-cut", False, scenario_crash.power_cut),
 ]

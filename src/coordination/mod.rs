@@ -5,9 +5,11 @@ pub mod cluster_store;
 pub mod embedded;
 pub mod znode;
 pub mod znode_store;
+pub mod zookeeper;
 
 pub use cluster_store::ClusterStore;
 pub use embedded::EmbeddedStore;
 pub use znode_store::{
     CoordinationError, CreateMode, Event, EventKind, MultiOp, MultiResult, SessionEvent, Stat, ZnodeStore,
 };
+pub use zookeeper::{ZookeeperConfig, ZookeeperStore};

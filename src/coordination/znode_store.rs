@@ -117,4 +117,9 @@ pub trait ZnodeStore: Send + Sync + 'static {
     fn events(&self) -> mpsc::UnboundedReceiver<Event>;
     fn session_events(&self) -> mpsc::UnboundedReceiver<SessionEvent>;
     fn session_id(&self) -> i64;
+    /// Was this a session of this store that has expired? An ephemeral of it is a leftover of ours (ZOOKEEPER-2985).
+    fn is_former_session(&self, session: i64) -> bool {
+        let _ = session;
+        false
+    }
 }

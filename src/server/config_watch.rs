@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::topic_configs::TopicConfigs;
+use super::{cleaner, topic_configs::TopicConfigs};
 use crate::{
     api::Services,
     config::{Change, ConfigError},
     coordination::{CoordinationError, Event, znode::paths},
+    storage::LogCleaner,
 };
 
 /// Reads both layers of this broker's dynamic configuration.
@@ -43,6 +44,7 @@ async fn load_layer(services: &Services, entity: &str) -> Result<Option<Change>,
 pub struct ConfigWatch {
     pub services: Arc<Services>,
     pub configs: Arc<TopicConfigs>,
+    pub cleaner: Option<Arc<LogCleaner>>,
 }
 
 impl ConfigWatch {
@@ -106,12 +108,14 @@ impl ConfigWatch {
         if entity != mine && entity != "brokers/<default>" {
             return Ok(());
         }
-        if let Some(change) = load_layer(&self.services, entity).await?
-            && change.affects_logs()
-        {
+        let Some(change) = load_layer(&self.services, entity).await? else { return Ok(()) };
+        if change.affects_logs() {
             for topic in self.configs.topics() {
                 self.services.replicas.update_topic_config(&topic, &self.configs.log_config(&topic));
             }
+        }
+        if let Some(cleaner) = self.cleaner.as_ref().filter(|_| cleaner::is_concerned(&change)) {
+            cleaner::reconfigure(cleaner, &self.services.config.snapshot()).await;
         }
         Ok(())
     }

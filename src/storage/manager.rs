@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     StorageError, UnifiedLog,
     checkpoint::offset::{HIGH_WATERMARK_FILE, LOG_START_OFFSET_FILE, RECOVERY_POINT_FILE},
+    cleaner::manager::CleanerManager,
     dir::{LogDir, delete_dir_name},
     log::context::LogContext,
 };
@@ -67,6 +68,8 @@ pub struct LogManager {
     pub(super) context: Arc<LogContext>,
     pub(super) dirs: Vec<LogDir>,
     pub(super) logs: RwLock<LogMap>,
+    /// Set if there is a log cleaner, which must hear of deletions.
+    pub(super) cleaner: OnceLock<Arc<CleanerManager>>,
     /// Orders creation and deletion, which do I/O that `logs` must not be held across.
     creation: Mutex<()>,
     pub(super) checkpointed_high_watermarks: Mutex<HashMap<TopicPartition, Offset>>,
@@ -93,6 +96,7 @@ impl LogManager {
             context,
             dirs,
             logs: RwLock::new(LogMap::default()),
+            cleaner: OnceLock::new(),
             creation: Mutex::new(()),
             checkpointed_high_watermarks: Mutex::new(HashMap::new()),
             loaded: AtomicBool::new(false),
@@ -207,6 +211,9 @@ impl LogManager {
         self.checkpointed_high_watermarks.lock().remove(tp);
         let to = log.parent_dir().join(delete_dir_name(tp));
         log.rename_dir(&to)?;
+        if let Some(cleaner) = self.cleaner.get() {
+            cleaner.forget(tp, log.parent_dir());
+        }
         self.context.deferred.sync(log.parent_dir().to_owned());
         self.context.deferred.delete(now.saturating_add(log.config().file_delete_delay_ms), vec![to]);
         tracing::info!(partition = %tp, "log is scheduled for deletion");

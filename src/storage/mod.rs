@@ -2,6 +2,7 @@
 //! Knows nothing of partitions' leadership, of the network or of coordination.
 
 pub mod checkpoint;
+pub mod cleaner;
 pub mod dir;
 pub mod error;
 mod load;
@@ -11,6 +12,7 @@ pub mod manager;
 mod manager_tests;
 mod tasks;
 
+pub use cleaner::{CleanerConfig, LogCleaner};
 pub use error::StorageError;
 pub use log::{
     AbortedTxn, AppendInfo, AppendOrigin, FetchData, FetchIsolation, OffsetAndEpoch, UnifiedLog, Verification,

@@ -10,9 +10,12 @@ use super::{LogManager, StorageError, UnifiedLog, load::SINGLE_SYNCS_MAX};
 use crate::common::{Timestamp, TopicPartition};
 
 impl LogManager {
-    /// `kafka-log-retention`. Compacted logs obey only their start offset until a cleaner looks after them.
+    /// `kafka-log-retention`. Compacted logs are left to the cleaner, as in Kafka: without one nothing of them goes.
     pub fn delete_old_segments(&self, now: Timestamp) {
-        self.for_each("retention", |log| log.delete_old_segments(now).map(drop));
+        self.for_each("retention", |log| match log.config().cleanup_compact {
+            false => log.delete_old_segments(now).map(drop),
+            true => Ok(()),
+        });
     }
 
     /// `kafka-log-flusher`: `flush.ms`.

@@ -21,12 +21,15 @@ impl ClusterStore {
             Err(CoordinationError::NodeExists(_)) => {}
             other => return other,
         }
-        // Our own, from a call whose answer was lost: make it anew, so that its number is known.
-        let mine = self.get(&path).await?.is_some_and(|(_, stat)| stat.ephemeral_owner == self.store.session_id());
-        if !mine {
-            return Err(CoordinationError::NodeExists(path));
+        // Our own, from a call whose answer was lost: make it anew, so that its number is known. Or a leftover of a
+        // session of ours that has expired (KAFKA-7165).
+        if let Some((_, stat)) = self.get(&path).await? {
+            let owner = stat.ephemeral_owner;
+            if owner != self.store.session_id() && !self.store.is_former_session(owner) {
+                return Err(CoordinationError::NodeExists(path));
+            }
+            self.unregister_broker(broker.id).await?;
         }
-        self.store.delete(&path, None).await?;
         self.create_registration(&path, broker.encode()).await
     }
 

@@ -85,11 +85,10 @@ pub async fn ephemerals(one: Arc<dyn ZnodeStore>, other: Arc<dyn ZnodeStore>, en
     assert!(other.exists("/ids/1", true).await.unwrap().is_some());
     other.children("/ids", true).await.unwrap();
     end().await;
-    let mut heard = vec![next(&mut events).await, next(&mut events).await];
+    let mut heard = [next(&mut events).await, next(&mut events).await];
     heard.sort_by_key(|(_, path)| path.len());
     assert_eq!(heard[0], (EventKind::ChildrenChanged, "/ids".into()));
     assert_eq!(heard[1], (EventKind::Deleted, "/ids/1".into()));
-    assert_eq!(one.get("/ids", false).await.unwrap_err(), Fault::SessionExpired);
     let (_, again) = other.create("/ids/1", data("you"), CreateMode::Ephemeral).await.unwrap();
     assert!(again.czxid > stat.czxid, "a new registration is a new broker epoch");
 }

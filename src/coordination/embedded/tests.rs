@@ -16,9 +16,7 @@ async fn conforms_in_memory() {
     let store = EmbeddedStore::in_memory();
     conformance::multis(store.new_session(), store.clone()).await;
     let store = EmbeddedStore::in_memory();
-    let one = store.new_session();
-    let ending = Arc::clone(&one);
-    conformance::ephemerals(one, store, async move || ending.expire().await.unwrap()).await;
+    ephemerals(&store).await;
 }
 
 #[tokio::test]
@@ -32,9 +30,14 @@ async fn conforms_on_disk() {
     let store = open("4");
     conformance::multis(store.new_session(), store.clone()).await;
     let store = open("5");
+    ephemerals(&store).await;
+}
+
+async fn ephemerals(store: &Arc<EmbeddedStore>) {
     let one = store.new_session();
     let ending = Arc::clone(&one);
-    conformance::ephemerals(one, store, async move || ending.expire().await.unwrap()).await;
+    conformance::ephemerals(one.clone(), store.clone(), async move || ending.expire().await.unwrap()).await;
+    assert_eq!(one.get("/ids", false).await.unwrap_err(), CoordinationError::SessionExpired);
 }
 
 fn create(path: &str, data: &str, mode: CreateMode) -> MultiOp {

@@ -41,6 +41,10 @@ pub struct RecordBatchBuilder {
     base_timestamp: Timestamp,
     max_timestamp: Timestamp,
     append_time: Option<Timestamp>,
+    /// Stands in for the base timestamp (KIP-534).
+    delete_horizon: Option<Timestamp>,
+    /// Set where the batch must end later than its last record: compaction.
+    last_offset_kept: Option<Offset>,
     leader_epoch: LeaderEpoch,
     producer_id: ProducerId,
     producer_epoch: ProducerEpoch,
@@ -64,6 +68,8 @@ impl RecordBatchBuilder {
             base_timestamp: NO_TIMESTAMP,
             max_timestamp: NO_TIMESTAMP,
             append_time: None,
+            delete_horizon: None,
+            last_offset_kept: None,
             leader_epoch: NO_LEADER_EPOCH,
             producer_id: NO_PRODUCER_ID,
             producer_epoch: NO_PRODUCER_EPOCH,
@@ -114,6 +120,21 @@ impl RecordBatchBuilder {
         self
     }
 
+    /// Marks the batch as one whose tombstones or markers may go after `time` (KIP-534).
+    #[must_use]
+    pub const fn delete_horizon(mut self, time: Timestamp) -> Self {
+        self.delete_horizon = Some(time);
+        self.base_timestamp = time;
+        self
+    }
+
+    /// The batch's last offset, whatever its last record is: its sequence numbers go on from there.
+    #[must_use]
+    pub const fn last_offset(mut self, offset: Offset) -> Self {
+        self.last_offset_kept = Some(offset);
+        self
+    }
+
     /// Adds a record at the next offset.
     pub fn append(
         &mut self,
@@ -140,7 +161,7 @@ impl RecordBatchBuilder {
         value: Option<&[u8]>,
         headers: impl Iterator<Item = (&'h [u8], Option<&'h [u8]>)> + Clone,
     ) {
-        if self.count == 0 {
+        if self.count == 0 && self.delete_horizon.is_none() {
             self.base_timestamp = timestamp;
         }
         let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp);
@@ -227,6 +248,10 @@ impl RecordBatchBuilder {
         if self.is_control {
             attributes |= 0x20;
         }
+        if self.delete_horizon.is_some() {
+            attributes |= 0x40;
+        }
+        let last_offset = self.last_offset_kept.unwrap_or(self.last_offset);
         let length = batch.len() - LOG_OVERHEAD;
         let mut head = &mut batch[..BATCH_OVERHEAD_V2];
         head.put_i64(self.base_offset);
@@ -235,7 +260,7 @@ impl RecordBatchBuilder {
         head.put_i8(2);
         head.put_u32(0);
         head.put_i16(attributes);
-        head.put_i32(self.last_offset.wrapping_sub(self.base_offset) as i32);
+        head.put_i32(last_offset.wrapping_sub(self.base_offset) as i32);
         head.put_i64(self.base_timestamp);
         head.put_i64(self.append_time.unwrap_or(self.max_timestamp));
         head.put_i64(self.producer_id);

@@ -328,6 +328,12 @@ impl ProducerState {
         all
     }
 
+    /// Each producer's epoch and the offset of its last data batch, if it wrote one in that epoch.
+    pub fn last_data_offsets(&self) -> impl Iterator<Item = (ProducerId, ProducerEpoch, Option<Offset>)> + '_ {
+        let last = |entry: &ProducerEntry| entry.last_batch().map(|batch| batch.last_offset).filter(|last| *last >= 0);
+        self.producers.iter().map(move |(&producer_id, entry)| (producer_id, entry.epoch, last(entry)))
+    }
+
     /// The bytes of a snapshot file. Only the last batch of each producer survives a restart.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -5,8 +5,7 @@ use std::{io, sync::Arc};
 use super::{
     AbortedTxn, FetchData, FetchIsolation, UnifiedLog,
     offsets::{OffsetMetadata, Place, TailBatch},
-    segment::{Segment, TXN_INDEX_SUFFIX},
-    transaction_index,
+    segment::Segment,
 };
 use crate::{common::Offset, protocol::chunk::FileRegion, storage::StorageError};
 
@@ -33,7 +32,7 @@ impl UnifiedLog {
         min_one_message: bool,
     ) -> Result<FetchData, StorageError> {
         self.check_usable()?;
-        let view = self.view(start_offset, isolation);
+        let mut view = self.view(start_offset, isolation);
         if start_offset < view.log_start_offset || start_offset > view.log_end_offset {
             return Err(StorageError::OffsetOutOfRange {
                 requested: start_offset,
@@ -45,7 +44,16 @@ impl UnifiedLog {
         if start_offset >= view.bound.offset {
             return Ok(view.empty(start_offset, committed));
         }
-        match self.read_at(start_offset, max_bytes, min_one_message, committed, &view) {
+        let found = loop {
+            let swaps = self.rewrites.swaps();
+            let found = self.read_at(start_offset, max_bytes, min_one_message, committed, &view);
+            // Segments that were swapped meanwhile may have been looked at half before and half after.
+            if self.rewrites.swaps() == swaps {
+                break found;
+            }
+            view = self.view(start_offset, isolation);
+        };
+        match found {
             Ok(data) => Ok(data),
             // Retention or a truncation removed the segment while it was being read.
             Err(error) if error.kind() == io::ErrorKind::NotFound && start_offset < self.log_start_offset() => {
@@ -176,8 +184,7 @@ impl UnifiedLog {
         };
         let mut aborted = Vec::new();
         for one in later.iter().filter(|one| one.has_txn_index()) {
-            let path = one.path(&dir, TXN_INDEX_SUFFIX);
-            for entry in transaction_index::read(&path, one.base_offset())? {
+            for entry in one.aborted_entries(&dir)? {
                 if entry.last_offset >= start_offset && entry.first_offset < upper_bound {
                     aborted.push(AbortedTxn { producer_id: entry.producer_id, first_offset: entry.first_offset });
                 }

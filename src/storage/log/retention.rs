@@ -48,6 +48,7 @@ impl UnifiedLog {
         now: Timestamp,
         mut goes: impl FnMut(&Segment, Option<&Segment>) -> std::io::Result<bool>,
     ) -> Result<usize, StorageError> {
+        let _files = self.flush_lock.lock();
         let mut producers = self.state.lock();
         self.check_usable()?;
         let segments: Vec<Arc<Segment>> = self.segments.read().iter().cloned().collect();

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -20,6 +20,7 @@ use super::{
     file_records::{BatchAt, BatchScanner},
     index_rebuild::IndexRebuild,
     offset_index::{OffsetIndex, OffsetPosition},
+    segment_files::Stage,
     time_index::{TimeIndex, TimestampOffset},
 };
 use crate::{
@@ -46,11 +47,13 @@ pub struct Segment {
     /// Bytes of valid batches. Stored after the bytes are written.
     size: AtomicU64,
     /// Open for the active segment, for sealed ones while they are read.
-    file: Mutex<Option<Arc<File>>>,
+    pub(super) file: Mutex<Option<Arc<File>>>,
+    /// What the files' names end with; changed under the locks of `indexes` and `file`.
+    pub(super) stage: AtomicU8,
     /// Read since the descriptor cache last looked.
     touched: AtomicBool,
     has_txn_index: AtomicBool,
-    indexes: Mutex<Indexes>,
+    pub(super) indexes: Mutex<Indexes>,
 }
 
 pub(super) struct Indexes {
@@ -114,6 +117,7 @@ impl Segment {
             base_offset,
             size: AtomicU64::new(size),
             file: Mutex::new(None),
+            stage: AtomicU8::new(Stage::Live as u8),
             touched: AtomicBool::new(false),
             has_txn_index: AtomicBool::new(has_txn_index),
             indexes: Mutex::new(indexes),
@@ -150,7 +154,7 @@ impl Segment {
             self.touched.store(true, Ordering::Relaxed);
             return Ok(Arc::clone(file));
         }
-        let path = file_path(dir, self.base_offset, LOG_SUFFIX);
+        let path = self.path(dir, LOG_SUFFIX);
         let open = |path: &Path| OpenOptions::new().read(true).write(true).open(path);
         let file = match open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -171,7 +175,7 @@ impl Segment {
         if let Some(file) = &*slot {
             return Ok(Arc::clone(file));
         }
-        let file = OpenOptions::new().read(true).write(true).open(file_path(dir, self.base_offset, LOG_SUFFIX))?;
+        let file = OpenOptions::new().read(true).write(true).open(self.path(dir, LOG_SUFFIX))?;
         let file = Arc::new(file);
         *slot = Some(Arc::clone(&file));
         Ok(file)
@@ -380,7 +384,7 @@ impl Segment {
     }
 
     /// The indexes, read from their files at first use; files that cannot be indexes are rebuilt from the log.
-    fn loaded(&self, dir: &Path) -> io::Result<parking_lot::MutexGuard<'_, Indexes>> {
+    pub(super) fn loaded(&self, dir: &Path) -> io::Result<parking_lot::MutexGuard<'_, Indexes>> {
         let mut indexes = self.indexes.lock();
         if indexes.loaded {
             return Ok(indexes);
@@ -470,7 +474,7 @@ impl Segment {
 
     #[must_use]
     pub fn path(&self, dir: &Path, suffix: &str) -> PathBuf {
-        file_path(dir, self.base_offset, suffix)
+        self.stage().name(file_path(dir, self.base_offset, suffix))
     }
 }
 

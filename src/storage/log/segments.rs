@@ -74,6 +74,22 @@ impl Segments {
         std::mem::replace(&mut self.ordered, vec![segment])
     }
 
+    /// Puts `new` where `old` were (the cleaner). The active one is never among them.
+    pub fn replace(&mut self, new: &[Arc<Segment>], old: &[Arc<Segment>]) {
+        self.ordered.retain(|segment| !old.iter().any(|gone| Arc::ptr_eq(gone, segment)));
+        self.ordered.extend(new.iter().cloned());
+        self.ordered.sort_by_key(|segment| segment.base_offset());
+    }
+
+    /// Segments with offsets in `from..to`: the one that holds `from`, and all that begin below `to`
+    /// (`LogSegments.values`).
+    #[must_use]
+    pub fn between(&self, from: Offset, to: Offset) -> &[Arc<Segment>] {
+        let first = self.ordered.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
+        let end = self.ordered.partition_point(|segment| segment.base_offset() < to);
+        if from == to { &[] } else { self.ordered.get(first..end).unwrap_or_default() }
+    }
+
     /// Takes the first `count`, never the last one.
     pub fn remove_front(&mut self, count: usize) -> Vec<Arc<Segment>> {
         let count = count.min(self.ordered.len() - 1);

@@ -24,6 +24,7 @@ impl UnifiedLog {
             let message = format!("Cannot truncate partition {} to the negative offset {offset}", self.topic_partition);
             return Err(StorageError::refused(ErrorCode::OffsetOutOfRange, message));
         }
+        let _files = self.flush_lock.lock();
         let mut producers = self.state.lock();
         self.check_usable()?;
         if offset >= self.log_end_offset() {
@@ -37,6 +38,7 @@ impl UnifiedLog {
             return Ok(true);
         }
         let now = self.context.clock.now_ms();
+        self.note_truncation(offset);
         // A batch goes as a whole: the new end may lie below `offset`.
         let removed = self.segments.write().remove_above(offset);
         self.discard(&removed, now, &mut producers)?;
@@ -52,6 +54,7 @@ impl UnifiedLog {
 
     /// Removes everything; the next offset is `offset`.
     pub fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), StorageError> {
+        let _files = self.flush_lock.lock();
         let mut producers = self.state.lock();
         self.check_usable()?;
         self.start_over(offset, &mut producers)
@@ -61,6 +64,7 @@ impl UnifiedLog {
         let now = self.context.clock.now_ms();
         let dir = self.dir.load();
         let config = self.config.load();
+        self.note_truncation(offset.min(self.log_start_offset()));
         let old: Vec<Arc<Segment>> = self.segments.read().iter().cloned().collect();
         self.discard(&old, now, producers)?;
         for stale in std::mem::take(&mut producers.snapshots) {

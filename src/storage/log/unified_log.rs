@@ -17,8 +17,8 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use super::{
-    context::LogContext, leader_epochs::LeaderEpochs, offsets::Tail, producer_state::ProducerState, segment::Segment,
-    segments::Segments,
+    context::LogContext, leader_epochs::LeaderEpochs, offsets::Tail, producer_state::ProducerState,
+    replace_segments::Rewrites, segment::Segment, segments::Segments,
 };
 use crate::{
     common::{ErrorCode, Offset, TopicPartition},
@@ -57,8 +57,11 @@ pub struct UnifiedLog {
     pub(super) epochs: Mutex<LeaderEpochs>,
     pub(super) tail: Mutex<Tail>,
     pub(super) state: Mutex<ProducerState>,
-    /// Orders flushes, so that a recovery point is published only after its data was synced.
+    /// Orders flushes, so that a recovery point is published only after its data was synced; and flushes, retention,
+    /// truncation and the cleaner's swaps among each other, which all touch sealed files by name. Taken before `state`.
     pub(super) flush_lock: Mutex<()>,
+    /// What the cleaner must know of changes behind its back.
+    pub(super) rewrites: Rewrites,
 }
 
 /// What a log is made from: the result of loading a directory, or nothing yet.
@@ -158,6 +161,7 @@ impl UnifiedLog {
             tail: Mutex::new(tail),
             state: Mutex::new(parts.producers),
             flush_lock: Mutex::new(()),
+            rewrites: Rewrites::default(),
         }
     }
 
