@@ -123,9 +123,12 @@ impl ErrorCounts for OffsetFetchResponse {
     }
 }
 
+/// From version 4 on the answer has a code of its own.
 impl ErrorCounts for AddPartitionsToTxnResponse {
     fn count_errors(&self, count: &mut dyn FnMut(i16)) {
-        count(self.error_code);
+        if self.results_by_topic_v3_and_below.is_empty() {
+            count(self.error_code);
+        }
         let batched = self.results_by_transaction.iter().flat_map(|transaction| &transaction.topic_results);
         let topics = self.results_by_topic_v3_and_below.iter().chain(batched);
         let partitions = topics.flat_map(|topic| &topic.results_by_partition);

@@ -34,7 +34,13 @@ pub async fn handle(ctx: &Context, request: TxnOffsetCommitRequest) -> TxnOffset
     if offsets.is_empty() {
         return respond(ctx.version, answers);
     }
-    match verified(ctx, &request) {
+    let verified = verified(ctx, &request);
+    if verified.is_ok() && request.producer_epoch < 0 {
+        // Nobody's epoch: Kafka fails to write such a batch, and the whole request with it.
+        let all = answers.into_iter().map(|(tp, _)| tp).chain(offsets.into_keys());
+        return respond(ctx.version, all.map(|tp| (tp, ErrorCode::UnknownServerError)).collect());
+    }
+    match verified {
         Err(error) => answers.extend(offsets.into_keys().map(|tp| (tp, error))),
         Ok(verification) => {
             let id = request.producer_id.0;

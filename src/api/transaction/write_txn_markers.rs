@@ -24,6 +24,15 @@ type Answers = IndexMap<TopicPartition, ErrorCode>;
 
 pub async fn handle(ctx: &Context, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
     let mut answers: IndexMap<i64, Answers> = IndexMap::new();
+    let nobodys = |marker: &WritableTxnMarker| marker.producer_id.0 < 0 || marker.producer_epoch < 0;
+    if request.markers.iter().any(nobodys) {
+        // Kafka fails to write such a marker, and the whole request with it.
+        for marker in request.markers.iter().map(marker_of) {
+            let failed = marker.partitions.into_iter().map(|tp| (tp, ErrorCode::UnknownServerError));
+            answers.entry(marker.producer_id).or_default().extend(failed);
+        }
+        return respond(answers);
+    }
     for marker in &request.markers {
         let marker = marker_of(marker);
         if !marker.partitions.is_empty() {

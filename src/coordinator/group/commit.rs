@@ -65,7 +65,7 @@ impl Group {
         let records = written.iter().map(|(tp, value)| records::offset_record(&self.id, tp, value)).collect();
         for (tp, value) in &written {
             match cmd.transaction {
-                Some(producer) => self.stage_transactional(producer.id, tp.clone(), value.clone()),
+                Some(producer) => self.stage_transactional(producer.id, tp.clone()),
                 None => {
                     self.pending_offsets.insert(tp.clone(), value.clone());
                 }

@@ -7,7 +7,7 @@ use super::{
     command::{Now, Step},
     group::{Env, Group},
     member::Member,
-    offsets::CommittedOffset,
+    offsets::{CommittedOffset, PendingOffset},
     records::{self, GroupMetadataValue, OffsetAndMetadata, RecordKey},
     shard::GroupShard,
     state::GroupState,
@@ -101,7 +101,8 @@ impl GroupShard {
                 self.note_open_transaction(producer, Arc::clone(&group_id));
                 let committed = CommittedOffset { appended_at: Some(batch.first_offset), value };
                 let group = self.loading_group(now, group_id);
-                group.pending_transactions.entry(producer).or_default().insert(tp, committed);
+                let pending = PendingOffset { logged: Some(committed), staged: 0 };
+                group.pending_transactions.entry(producer).or_default().insert(tp, pending);
             }
         }
     }

@@ -251,7 +251,7 @@ impl GroupCoordinator {
     /// What is wrong with a group id or its shard before a request even gets to the group; else the group's partition
     /// of `__consumer_offsets` (`GroupCoordinator.validateGroupStatus`).
     pub fn check_group(&self, group_id: &str) -> Result<i32, ErrorCode> {
-        self.located_or_empty(group_id)?.with_shard(|_, _| self.partition_for(group_id))
+        self.located(group_id)?.with_shard(|_, _| self.partition_for(group_id))
     }
 
     /// For requests of group management, which need a name.
