@@ -1,1 +1,6 @@
-//! The state machine, told as stories and tried at random.
+//! The state machine: bytes as Kafka writes them, a table of what is refused when, and random runs.
+
+mod golden;
+mod harness;
+mod random;
+mod stories;
