@@ -242,6 +242,15 @@ class Kafka(Broker):
 class Monedula(Broker):
     kind = "monedula"
 
+    def __init__(self, folder, overrides=None, log_dirs=None, port=None, zookeeper=None):
+        """Without `zookeeper` the broker coordinates itself."""
+        super().__init__(folder, overrides, log_dirs, port)
+        self.zookeeper = zookeeper
+
+    def properties(self):
+        ours = super().properties()
+        return ours if self.zookeeper is None else {**ours, "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}"}
+
     def launch(self, properties, log):
         self.process = Process(self.kind, [MONEDULA, properties], log)
 
@@ -250,5 +259,4 @@ def make(kind, folder, **options):
     shutil.rmtree(folder, ignore_errors=True)
     if kind == "kafka":
         return Kafka(folder, **options)
-    options.pop("zookeeper", None)
     return Monedula(folder, **options)

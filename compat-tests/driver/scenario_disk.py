@@ -186,7 +186,38 @@ def set_topic_configs(run, broker):
             raise RuntimeError(done.text())
 
 
-def kafka_first(run, name):
+def in_place(run, name):
+    """The same `server.properties` for both, ZooKeeper and all: one broker is stopped, the other started in its place."""
+    kafka_first(run, name, same_zookeeper=True)
+
+
+def topic_configs(run, broker):
+    """What the tool says of every topic's own configuration, a new topic's among them."""
+    described = run.tools.run("topics", ["--bootstrap-server", broker.bootstrap, "--describe"]).out
+    in_order = lambda configs: ",".join(sorted(configs.split(",")))
+    return sorted(re.sub(r"(?<=Configs: )\S+", lambda found: in_order(found[0]), line) for line in described.splitlines() if line.startswith("Topic:"))
+
+
+def create_one_more(run, report, label, broker):
+    made = run.tools.run("topics", ["--bootstrap-server", broker.bootstrap, "--create", "--topic", f"made-by-{broker.kind}", "--partitions", "2",
+                                    "--config", "max.message.bytes=54321"])
+    report.check(f"{label}: creates a topic", made.exit == 0, made.text())
+
+
+def store_tests(run, name):
+    """The conformance suite and the session drills of our ZooKeeper store, against a real ZooKeeper."""
+    zookeeper = proc.ZooKeeper(os.path.join(run.folder, "store-zk")).start()
+    try:
+        env = {**os.environ, "MONEDULA_ZOOKEEPER": f"127.0.0.1:{zookeeper.port}", "MONEDULA_ZOOKEEPER_CLASSPATH": proc.LIBS + "/*"}
+        done = subprocess.run(["cargo", "test", "--test", "zookeeper"], cwd=proc.ROOT, env=env, capture_output=True, text=True, timeout=600)
+        for test, verdict in re.findall(r"^test (\S+) \.\.\. (\w+)", done.stdout, re.M):
+            run.report.check(f"{name}: {test}", verdict == "ok", done.stdout[-3000:])
+        run.report.check(f"{name}: all ran", done.returncode == 0 and "skipped:" not in done.stdout, (done.stdout + done.stderr)[-3000:])
+    finally:
+        zookeeper.stop()
+
+
+def kafka_first(run, name, same_zookeeper=False):
     """Apache Kafka writes; the other broker takes the folder over, writes; Apache Kafka takes it back."""
     run.close_pair()
     report, other = run.report, run.options.subject
@@ -194,21 +225,29 @@ def kafka_first(run, name):
     kafka.start()
     write_first(run, kafka)
     first = look(kafka)
+    configs = topic_configs(run, kafka)
     kafka.stop()
     dump_clean(run, "kafka wrote", kafka)
-    subject = proc.make(other, os.path.join(run.folder, "swap-other"), log_dirs=kafka.log_dir, **({"zookeeper": kafka.zookeeper} if other == "kafka" else {}))
+    shares = same_zookeeper or other == "kafka"
+    subject = proc.make(other, os.path.join(run.folder, "swap-other"), log_dirs=kafka.log_dir, **({"zookeeper": kafka.zookeeper} if shares else {}))
     try:
         subject.start()
-        if other != "kafka":
+        if shares:
+            report.check(f"{name}: kafka → {other}: topic configurations", topic_configs(run, subject) == configs, "\n".join(configs))
+            create_one_more(run, report, f"{name}: {other}", subject)
+        else:
             set_topic_configs(run, subject)
         compare(report, f"{name}: kafka → {other}", first, look(subject))
         continues(report, f"{name}: kafka → {other}", subject, 7)
         second = look(subject)
+        configs = topic_configs(run, subject)
         subject.stop()
         dump_clean(run, f"{other} wrote", kafka)
         strangers(report, f"{name}: {other} wrote", kafka)
         kafka.start()
         compare(report, f"{name}: back to kafka", second, look(kafka))
+        if shares:
+            report.check(f"{name}: back to kafka: topic configurations", topic_configs(run, kafka) == configs, "\n".join(configs))
         continues(report, f"{name}: back to kafka", kafka, 8)
         third = look(kafka)
         kafka.stop()

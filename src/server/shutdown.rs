@@ -36,7 +36,8 @@ impl Broker {
     /// cleanly; the registration last.
     pub async fn stop(self) {
         tracing::info!("shutting down");
-        let Self { services, logs, server, mut scheduler, cleaner, tasks, coordination, broker_epoch } = self;
+        let Self { services, logs, server, mut scheduler, cleaner, tasks, coordination, broker_epoch, none_left: _ } =
+            self;
         // Clients are served on, as during a controlled shutdown, until the sockets close.
         services.server_metrics.enter(BrokerState::PendingControlledShutdown);
         blocking(move || {

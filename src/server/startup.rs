@@ -22,7 +22,7 @@ use super::{
     coordination::Coordination,
     identity::{self, Identity},
     launch::{Launch, LaunchError},
-    logging,
+    log_dir_failure, logging,
     scheduler::Scheduler,
     seat::Seat,
     settings,
@@ -102,6 +102,8 @@ impl Broker {
         seat.register().await.map_err(refuse)?;
         let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver);
         let image = first_image(&services, has_topics(&cluster).await.map_err(refuse)?);
+        let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
+        tasks.push(log_dirs);
         tasks.push(tokio::spawn(seat.hold(clean, session)));
         image.await?;
         let tasks_table = background::tasks(&keys, &services, &logs);
@@ -109,7 +111,7 @@ impl Broker {
         let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
         server_metrics.enter(BrokerState::Running);
         announce_ready(&registration, &identity, clock.as_ref());
-        Ok(Self { services, logs, server, scheduler, cleaner, tasks, coordination, broker_epoch })
+        Ok(Self { services, logs, server, scheduler, cleaner, tasks, coordination, broker_epoch, none_left })
     }
 }
 

@@ -17,6 +17,8 @@ pub struct LeaderEpochs {
     /// Epochs without records that the file still ends with, though they are forgotten here: the next load forgets them
     /// again, and the next leadership mostly brings them back, so that thousands of empty logs start without a write.
     left_in_file: Vec<EpochEntry>,
+    /// The newest epoch has no record yet and the file does not know it.
+    unwritten: bool,
 }
 
 impl LeaderEpochs {
@@ -46,12 +48,18 @@ impl LeaderEpochs {
             self.entries.pop();
         }
         let entry = EpochEntry { epoch, start_offset };
-        let is_in_file = self.entries.len() == known && self.left_in_file == [entry];
+        let is_in_file = !self.unwritten && self.entries.len() == known && self.left_in_file == [entry];
         self.entries.push(entry);
         if is_in_file {
             self.left_in_file.clear();
         }
         !is_in_file
+    }
+
+    /// As [`assign`](Self::assign) for an epoch that has no records yet. The file learns of it with the first one: until
+    /// then a load would only forget it again.
+    pub fn begin(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
+        self.unwritten = self.assign(epoch, start_offset);
     }
 
     /// Forgets epochs that begin at or after `end_offset`, and leaves them in the file for now.
@@ -61,7 +69,7 @@ impl LeaderEpochs {
     }
 
     const fn is_file_behind(&self) -> bool {
-        !self.left_in_file.is_empty()
+        self.unwritten || !self.left_in_file.is_empty()
     }
 
     #[must_use]
@@ -129,6 +137,7 @@ impl LeaderEpochs {
     pub fn write(&mut self, dir: &Path, durability: Durability) -> io::Result<()> {
         leader_epoch::write(&dir.join(leader_epoch::FILE_NAME), &self.entries, durability)?;
         self.left_in_file = Vec::new();
+        self.unwritten = false;
         Ok(())
     }
 }
@@ -192,6 +201,22 @@ mod tests {
         let mut some = epochs(&[(4, 20)]);
         some.forget_from_end(20);
         assert!(some.clear());
+    }
+
+    #[test]
+    fn a_leadership_is_written_with_its_first_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut some = epochs(&[(2, 10)]);
+        some.begin(3, 20);
+        assert_eq!(some.latest().unwrap().epoch, 3);
+        some.begin(4, 20);
+        assert!(some.assign(4, 20), "the first record");
+        some.write(dir.path(), Durability::Later).unwrap();
+        assert!(!some.assign(4, 25));
+        let on_disk = leader_epoch::read(&dir.path().join(leader_epoch::FILE_NAME)).unwrap().unwrap();
+        assert_eq!(on_disk, epochs(&[(2, 10), (4, 20)]).entries());
+        some.begin(4, 30);
+        assert!(!some.assign(4, 30), "the same leadership again");
     }
 
     #[test]

@@ -203,15 +203,15 @@ impl UnifiedLog {
         self.epochs.lock().earliest().filter(|entry| entry.start_offset <= start).map(|entry| entry.epoch)
     }
 
-    /// Notes that `epoch` begins at the log end (becoming leader).
+    /// Notes that `epoch` begins at the log end (becoming leader). Written with the epoch's first record.
     pub fn assign_epoch_start(&self, epoch: LeaderEpoch) -> Result<(), StorageError> {
         let _writers = self.state.lock();
         self.check_usable()?;
-        let end = self.log_end_offset();
-        self.assign_epoch(epoch, end)
+        self.epochs.lock().begin(epoch, self.log_end_offset());
+        Ok(())
     }
 
-    /// An epoch of an empty log can be told anew by the next leadership, so its file need not be durable at once.
+    /// The epoch of an empty log's first records can be told from them, so its file need not be durable at once.
     pub(super) fn assign_epoch(&self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), StorageError> {
         let mut epochs = self.epochs.lock();
         if !epochs.assign(epoch, start_offset) {
