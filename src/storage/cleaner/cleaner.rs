@@ -151,7 +151,7 @@ impl Job<'_> {
         read_chunks(&file, from, segment.size(), self.cleaner.chunk_bytes, &mut |chunk| {
             check(self.cleaner, self.task, chunk.len() as u64)?;
             let mut whole = batches(chunk);
-            while let Some(batch) = whole.next() {
+            for batch in whole.by_ref() {
                 has_room = self.map_batch(&batch?, start, transactions)?;
                 if !has_room {
                     return Ok(Taken::Enough);
@@ -294,7 +294,7 @@ impl Pass<'_> {
         read_chunks(source, 0, size, self.cleaner.chunk_bytes, &mut |chunk| {
             check(self.cleaner, self.task, chunk.len() as u64)?;
             let mut whole = batches(chunk);
-            while let Some(batch) = whole.next() {
+            for batch in whole.by_ref() {
                 filter_batch(&batch?, &self.rules, self.transactions, &mut out, self.stats)?;
             }
             if !out.is_empty() {
