@@ -2,6 +2,7 @@
 import gzip
 import json
 import struct
+import zlib
 
 import wire
 from harness import eventually
@@ -38,6 +39,28 @@ def metadata(connection, topic):
     return connection.call(3, 12, {"Topics": [{"Name": topic}]})["Topics"][0]
 
 
+IDENTITY = ("Name", "Topic", "TopicId", "Partition", "PartitionIndex", "Index", "GroupId", "ResourceType", "ResourceName", "NodeId", "MemberId", "ProducerId")
+
+
+def readable(records):
+    """Old-format messages without what depends on the compressor: its bytes, their checksum and length, and the message
+    with offset −1 by which Kafka fills the size it promised before it converted."""
+    data, out = bytes.fromhex(records or ""), []
+    while len(data) >= 26 and data[16] in (0, 1):
+        offset, size = struct.unpack(">qi", data[:12])
+        if offset == -1:
+            return out
+        body, data = data[12:12 + size], data[12 + size:]
+        at = 14 if body[4] else 6
+        key_size = struct.unpack(">i", body[at:at + 4])[0]
+        value = body[at + 8 + max(key_size, 0):]
+        if body[5] & 7 == 1:
+            out.append({"offset": offset, "head": body[4:at + 4].hex(), "inner": readable(gzip.decompress(value).hex())})
+        else:
+            out.append({"offset": offset, "message": body.hex()})
+    return out + ([data.hex()] if data and not data.startswith(b"\xff" * 8) else [])
+
+
 class Probe:
     """Calls recorded as checks; ids that differ by nature are replaced."""
 
@@ -46,22 +69,44 @@ class Probe:
         self.connection = s.broker.connect(6)
         self.ids = []
 
-    def call(self, label, key, version, body):
+    def call(self, label, key, version, body, unordered=None, shape=lambda answer: answer):
+        """`unordered` names the answer's arrays that Kafka fills from a hash map: their order is none that a client could rely
+        on, so they are compared as sets."""
         try:
-            answer = self.connection.call(key, version, body)
+            answer = shape(self.connection.call(key, version, body))
         except (OSError, ValueError) as broken:
             self.connection.close()
             self.connection = self.s.broker.connect(6)
             answer = f"undecodable: {broken}" if isinstance(broken, ValueError) else "silent" if isinstance(broken, TimeoutError) else "closed"
-        self.s.record(label, self.scrub(answer))
+        self.s.record(label, _sorted(_documented(self.scrub(answer)), unordered or ()))
         return answer
 
     def scrub(self, value):
         if isinstance(value, dict):
+            if isinstance(value.get("Records"), str):
+                value = {**value, "Records": readable(value["Records"])}
+            if value.get("Documentation"):
+                value = {**value, "Documentation": "words"}
             return {k: "ID" if k in ("TopicId", "ClusterId") and v not in (None, "", ZERO) else self.scrub(v) for k, v in value.items()}
         if isinstance(value, list):
-            return [self.scrub(v) for v in value]
+            # Kafka answers in the order of its hash maps; what counts is what is answered, not in which order.
+            return sorted((self.scrub(v) for v in value), key=lambda v: str([v[k] for k in IDENTITY if k in v]) if isinstance(v, dict) else "")
         return value
+
+
+def _sorted(value, names):
+    """`value` with every array whose field is in `names` sorted, at any depth."""
+    if isinstance(value, dict):
+        inner = {k: _sorted(v, names) for k, v in value.items()}
+        return {k: sorted(v, key=lambda it: json.dumps(it, sort_keys=True)) if k in names and isinstance(v, list) else v for k, v in inner.items()}
+    return [_sorted(v, names) for v in value] if isinstance(value, list) else value
+
+
+def _documented(value):
+    """Documentation is prose of each project's own: only that there is some is compared."""
+    if isinstance(value, dict):
+        return {k: "SOME" if k == "Documentation" and v else _documented(v) for k, v in value.items()}
+    return [_documented(v) for v in value] if isinstance(value, list) else value
 
 
 def _every_version(connection, key):
@@ -92,15 +137,58 @@ def _send_raw(p, key, version):
     p.connection.socket.sendall(struct.pack(">i", len(frame)) + frame)
 
 
-def _frame(p):
+def _frame(p, length=10):
     """The bytes of the answer up to what differs by nature, or that the connection went away; reconnects then."""
     p.connection.socket.settimeout(5)
     try:
-        return p.connection.read_frame()[:10].hex()
+        # Correlation id and error; then follows, for ApiVersions, how many APIs there are.
+        return p.connection.read_frame()[:length].hex()
     except (ConnectionError, OSError) as gone:
         p.connection.close()
         p.connection = p.s.broker.connect()
         return "silent" if isinstance(gone, TimeoutError) else "closed"
+
+
+def _old_messages(answer):
+    """A Fetch answer with its old-format records taken apart: the same contents can be compressed in many ways."""
+    for topic in answer["Responses"]:
+        for partition in topic["Partitions"]:
+            partition["Records"] = _unpack(bytes.fromhex(partition["Records"] or ""))
+    return answer
+
+
+def _in_order(answer):
+    """A DeleteRecords answer by name and number: Kafka's order is that of a hash table."""
+    for topic in answer["Topics"]:
+        topic["Partitions"].sort(key=lambda partition: partition["PartitionIndex"])
+    answer["Topics"].sort(key=lambda topic: topic["Name"])
+    return answer
+
+
+def _unpack(data):
+    found = []
+    while len(data) >= 12:
+        offset, size = struct.unpack(">qi", data[:12])
+        message, data = data[12:12 + size], data[12 + size:]
+        if len(message) < size:
+            # Kafka announces a size before it converts, and fills what is missing with the head of a batch without an
+            # end; ours converts first. It counts only where there is nothing else.
+            if offset != -1 or not found:
+                found.append(f"cut at {offset}")
+            return found
+        crc, magic, attributes = struct.unpack(">IbB", message[:6])
+        if zlib.crc32(message[4:]) != crc:
+            found.append("wrong crc")
+        time = struct.unpack(">q", message[6:14])[0] if magic else None
+        at, fields = 14 if magic else 6, []
+        for _ in range(2):
+            length = struct.unpack(">i", message[at:at + 4])[0]
+            fields.append(message[at + 4:at + 4 + length] if length >= 0 else None)
+            at += 4 + max(length, 0)
+        key, value = fields
+        value = _unpack(gzip.decompress(value)) if attributes & 7 == 1 else value and value.hex()
+        found.append([offset, magic, attributes, time, key and key.hex(), value])
+    return found + [f"cut at {len(data)} bytes"] if data else found
 
 
 def _shape(answer):
@@ -139,7 +227,7 @@ def produce_probe(s):
     send("acks 1", wire.batch([(b"k", b"v")]), acks=1)
     send("wrong crc", wire.batch([(b"k", b"v")], crc=5))
     send("empty records", b"")
-    send("null records", None)
+    # Null records are left out: Kafka's handler trips over them and never answers.
     send("two batches in one partition", wire.batch([(b"k", b"1")]) + wire.batch([(b"k", b"2")]))
     send("count too high", wire.batch([(b"k", b"v")], count=2))
     send("count too high and delta", wire.batch([(b"k", b"v")], count=5, last_delta=4))
@@ -148,6 +236,21 @@ def produce_probe(s):
     send("negative count", wire.batch([(b"k", b"v")], count=-1, last_delta=-2))
     send("no records inside", wire.batch([], count=0, last_delta=-1))
     send("records are garbage", wire.batch([], payload=b"\xff" * 30, count=1))
+    packed = lambda label, payload, **more: send(label, wire.batch([], attributes=1, payload=gzip.compress(payload, mtime=0), **more))
+    one = wire.record(0, b"g", b"zipped")
+    packed("gzip, count too high", one, count=2)
+    packed("gzip, count too low", one + wire.record(1, b"g", b"zipped"), count=1)
+    packed("gzip, records are garbage", b"\xff" * 30, count=1)
+    packed("gzip, record cut", one[:-3], count=1)
+    packed("gzip, nothing inside", b"", count=1)
+    # Not asked: a gzipped record longer than it says. Kafka stores it, and no consumer can read it then; ours refuses.
+    send("gzip, stream cut", wire.batch([], attributes=1, payload=gzip.compress(one, mtime=0)[:-10], count=1))
+    packed("gzip, offsets do not count up", one + one, count=2)
+    plain = lambda label, payload, **more: send(label, wire.batch([], payload=payload, **more))
+    plain("record cut", one[:-3], count=1)
+    plain("record longer than it says", bytes([one[0] - 2]) + one[1:], count=1)
+    plain("a size without an end", b"\xff\xff", count=1)
+    plain("offsets do not count up", one + one, count=2)
     send("length lies high", wire.batch([(b"k", b"v")], length=4000))
     send("length lies low", wire.batch([(b"k", b"v")], length=20))
     send("length negative", wire.batch([(b"k", b"v")], length=-5))
@@ -224,13 +327,18 @@ def fetch_probe(s):
         topic = {"Topic": more.get("topic", "fet"), "TopicId": more.get("id", topic_id), "Partitions": [entry]}
         return p.call(label, 1, version, {"ReplicaId": -1, "MaxWaitMs": more.get("wait", 100), "MinBytes": more.get("min", 1),
                                           "MaxBytes": more.get("bytes", 1 << 20), "IsolationLevel": more.get("level", 0), "SessionId": more.get("session", 0),
-                                          "SessionEpoch": more.get("session_epoch", -1), "Topics": [topic] if more.get("topic", "fet") else []})
+                                          "SessionEpoch": more.get("session_epoch", -1), "Topics": [topic] if more.get("topic", "fet") else []},
+                      shape=_old_messages if version < 4 else lambda answer: answer)
     for version in range(18):
         fetch(f"Fetch v{version}", version)
         fetch(f"Fetch v{version} from the middle of a batch", version, offset=6)
         fetch(f"Fetch v{version} at the end", version, offset=8)
         fetch(f"Fetch v{version} out of range", version, offset=100)
         fetch(f"Fetch v{version} unknown partition", version, partition=7)
+    for version in range(5):
+        for most in (1, 20, 100, 160):
+            fetch(f"Fetch v{version} of at most {most} bytes", version, max=most)
+            fetch(f"Fetch v{version} of at most {most} bytes in all", version, bytes=most)
     fetch("unknown topic by name", 12, topic="nowhere")
     fetch("unknown topic by id", 13, id="11111111-2222-3333-4444-555555555555")
     fetch("zero topic id", 13, id=ZERO)
@@ -290,13 +398,14 @@ def fetch_probe(s):
                                                                               {"Topic": "fet", "Partitions": [{"Partition": 0, "CurrentLeaderEpoch": 7, "LeaderEpoch": 0}]}]})
     for version in _every_version(p.connection, 60):
         p.call(f"DescribeCluster v{version}", 60, version, {"IncludeClusterAuthorizedOperations": True, "EndpointType": 1})
+    eventually(lambda: p.connection.call(10, 3, {"Key": "pg", "KeyType": 0})["ErrorCode"] == 0)
     for version in _every_version(p.connection, 10):
         p.call(f"FindCoordinator v{version}", 10, version, {"Key": "pg", "KeyType": 0, "CoordinatorKeys": ["pg", "ph"]})
     p.call("FindCoordinator bad type", 10, 4, {"KeyType": 9, "CoordinatorKeys": ["x"]})
     p.call("FindCoordinator empty group", 10, 3, {"Key": "", "KeyType": 0})
     for version in _every_version(p.connection, 21):
         p.call(f"DeleteRecords v{version}", 21, version, {"TimeoutMs": 3000, "Topics": [{"Name": "fet", "Partitions": [
-            {"PartitionIndex": 1, "Offset": 1}, {"PartitionIndex": 5, "Offset": 0}]}, {"Name": "nowhere", "Partitions": [{"PartitionIndex": 0, "Offset": 0}]}]})
+            {"PartitionIndex": 1, "Offset": 1}, {"PartitionIndex": 5, "Offset": 0}]}, {"Name": "nowhere", "Partitions": [{"PartitionIndex": 0, "Offset": 0}]}]}, _in_order)
     p.call("DeleteRecords beyond", 21, 2, {"TimeoutMs": 3000, "Topics": [{"Name": "fet", "Partitions": [{"PartitionIndex": 1, "Offset": 99}]}]})
     fetch("Fetch below the start", 12, offset=0, partition=1)
 
@@ -306,6 +415,8 @@ def group_probe(s):
     s.tool("", "topics", "--create", "--topic", "grp", "--partitions", "2", keep=False)
     fill(s, "grp", {0: 3})
     p = Probe(s)
+    # Asking for the coordinator is what creates its topic.
+    eventually(lambda: p.connection.call(10, 1, {"Key": "warm", "KeyType": 0})["ErrorCode"] == 0)
     eventually(lambda: p.connection.call(9, 5, {"GroupId": "warm", "Topics": None})["ErrorCode"] == 0)
     for version in _every_version(p.connection, 8):
         part = {"PartitionIndex": 0, "CommittedOffset": 2, "CommittedMetadata": "meta", "CommittedLeaderEpoch": 0, "CommitTimestamp": -1}
@@ -318,7 +429,7 @@ def group_probe(s):
     p.call("OffsetCommit to the empty group", 8, 7, {"GroupId": "", "GenerationIdOrMemberEpoch": -1, "Topics": [{"Name": "grp", "Partitions": [part]}]})
     for version in _every_version(p.connection, 9):
         group = {"GroupId": "simple2", "Topics": [{"Name": "grp", "PartitionIndexes": [0, 1]}, {"Name": "nowhere", "PartitionIndexes": [0]}]}
-        p.call(f"OffsetFetch v{version}", 9, version, {**group, "Groups": [group], "RequireStable": version % 2 == 1})
+        p.call(f"OffsetFetch v{version}", 9, version, {**group, "Groups": [group], "RequireStable": version % 2 == 1}, unordered=("Topics",) if version == 0 else None)
         if version >= 2:
             none = {"GroupId": "simple2", "Topics": None}
             p.call(f"OffsetFetch v{version} all", 9, version, {**none, "Groups": [none, {"GroupId": "never", "Topics": None}]})
@@ -358,7 +469,7 @@ def group_probe(s):
     p.call("OffsetDelete", 47, 0, {"GroupId": "simple2", "Topics": [{"Name": "grp", "Partitions": [{"PartitionIndex": 0}, {"PartitionIndex": 9}]}]})
     p.call("OffsetDelete of nobody", 47, 0, {"GroupId": "nobody", "Topics": [{"Name": "grp", "Partitions": [{"PartitionIndex": 0}]}]})
     for version in _every_version(p.connection, 42):
-        p.call(f"DeleteGroups v{version}", 42, version, {"GroupsNames": [f"simple{version}", "nobody", ""]})
+        p.call(f"DeleteGroups v{version}", 42, version, {"GroupsNames": [f"simple{version}", "nobody", ""]}, unordered=("Results",))
 
 
 def _mask(value, known):
@@ -377,22 +488,22 @@ def admin_probe(s):
         p.call(f"CreateTopics v{version}", 19, version, {"timeoutMs": 5000, "Topics": [
             topic(name), topic("bad name"), topic("", 1), topic(f"rf{version}", 1, 3), topic(f"zero{version}", 0, 1), topic(f"conf{version}", 1, 1, Configs=[{"Name": "retention.ms", "Value": "x"}]),
             topic(f"placed{version}", -1, -1, Assignments=[{"PartitionIndex": 0, "BrokerIds": [0]}]), topic(f"gap{version}", -1, -1, Assignments=[{"PartitionIndex": 1, "BrokerIds": [0]}]),
-            topic(f"both{version}", 1, 1, Assignments=[{"PartitionIndex": 0, "BrokerIds": [0]}]), topic(f"nullconf{version}", 1, 1, Configs=[{"Name": "retention.ms", "Value": None}])]})
+            topic(f"both{version}", 1, 1, Assignments=[{"PartitionIndex": 0, "BrokerIds": [0]}]), topic(f"nullconf{version}", 1, 1, Configs=[{"Name": "retention.ms", "Value": None}])]}, unordered=("Configs",))
         p.call(f"CreateTopics v{version} again", 19, version, {"timeoutMs": 5000, "Topics": [topic(name)]})
         p.call(f"CreateTopics v{version} twice in one", 19, version, {"timeoutMs": 5000, "Topics": [topic(f"twice{version}"), topic(f"twice{version}", 2)]})
         if version >= 1:
-            p.call(f"CreateTopics v{version} validate only", 19, version, {"timeoutMs": 5000, "validateOnly": True, "Topics": [topic(f"only{version}", 2), topic(name)]})
+            p.call(f"CreateTopics v{version} validate only", 19, version, {"timeoutMs": 5000, "validateOnly": True, "Topics": [topic(f"only{version}", 2), topic(name)]}, unordered=("Configs",))
         if version >= 4:
-            p.call(f"CreateTopics v{version} defaults", 19, version, {"timeoutMs": 5000, "Topics": [topic(f"defaults{version}", -1, -1, Configs=[{"Name": "segment.ms", "Value": "70000"}])]})
+            p.call(f"CreateTopics v{version} defaults", 19, version, {"timeoutMs": 5000, "Topics": [topic(f"defaults{version}", -1, -1, Configs=[{"Name": "segment.ms", "Value": "70000"}])]}, unordered=("Configs",))
     for version in _every_version(p.connection, 37):
         p.call(f"CreatePartitions v{version}", 37, version, {"TimeoutMs": 5000, "ValidateOnly": False, "Topics": [
             {"Name": f"adm{version}", "Count": 3, "Assignments": None}, {"Name": "nowhere", "Count": 3, "Assignments": None}, {"Name": "adm4", "Count": 1, "Assignments": None},
-            {"Name": "adm5", "Count": 0, "Assignments": None}, {"Name": "adm6", "Count": 2, "Assignments": [{"BrokerIds": [9]}]}, {"Name": "adm7", "Count": 2, "Assignments": []}]})
+            {"Name": "adm5", "Count": 0, "Assignments": None}, {"Name": "adm6", "Count": 2, "Assignments": [{"BrokerIds": [9]}]}, {"Name": "adm7", "Count": 2, "Assignments": []}]}, unordered=("Results",))
     for version in _every_version(p.connection, 32):
         for kind, name, keys in [(2, "adm0", ["retention.ms", "cleanup.policy", "nope"]), (4, "0", ["num.io.threads", "log.retention.hours", "background.threads"]), (2, "nowhere", None), (4, "7", None),
                                  (4, "abc", None), (3, "x", None), (8, "0", ["kafka"]), (2, "bad name", None)]:
             p.call(f"DescribeConfigs v{version} {kind} {name}", 32, version, {"IncludeSynonyms": True, "IncludeDocumentation": version >= 3, "Resources": [
-                {"ResourceType": kind, "ResourceName": name, "ConfigurationKeys": keys}]}) if not (kind == 8 and version == 0) else None
+                {"ResourceType": kind, "ResourceName": name, "ConfigurationKeys": keys}]}, unordered=("Configs",)) if not (kind == 8 and version == 0) else None
     for version in _every_version(p.connection, 33):
         p.call(f"AlterConfigs v{version}", 33, version, {"ValidateOnly": False, "Resources": [
             {"ResourceType": 2, "ResourceName": "adm0", "Configs": [{"Name": "retention.ms", "Value": str(1000 + version)}]},
@@ -440,7 +551,7 @@ def frames_probe(s):
             p.connection.socket.sendall(data)
         except OSError:
             pass
-        s.record(label, _frame(p))
+        s.record(label, _frame(p, 6 if label == "null client id" else 10))
         p.connection.close()
     p = Probe(s)
     p.call("still answers", 3, 1, {"Topics": []})

@@ -135,6 +135,7 @@ PROPERTIES = {
     "auto.create.topics.enable": "true",
     "num.network.threads": "2",
     "num.io.threads": "4",
+    "zookeeper.session.timeout.ms": "6000",
 }
 
 
@@ -219,8 +220,7 @@ class Kafka(Broker):
         self.zookeeper, self.own_zookeeper = zookeeper, zookeeper is None
 
     def properties(self):
-        return {**super().properties(), "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}",
-                "zookeeper.session.timeout.ms": "6000"}
+        return {**super().properties(), "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}"}
 
     def start(self, timeout=90):
         if self.zookeeper is None:
@@ -241,6 +241,15 @@ class Kafka(Broker):
 class Monedula(Broker):
     kind = "monedula"
 
+    def __init__(self, folder, overrides=None, log_dirs=None, port=None, zookeeper=None):
+        """Without `zookeeper` the broker coordinates itself."""
+        super().__init__(folder, overrides, log_dirs, port)
+        self.zookeeper = zookeeper
+
+    def properties(self):
+        ours = super().properties()
+        return ours if self.zookeeper is None else {**ours, "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}"}
+
     def launch(self, properties, log):
         self.process = Process(self.kind, [MONEDULA, properties], log)
 
@@ -249,5 +258,4 @@ def make(kind, folder, **options):
     shutil.rmtree(folder, ignore_errors=True)
     if kind == "kafka":
         return Kafka(folder, **options)
-    options.pop("zookeeper", None)
     return Monedula(folder, **options)

@@ -51,10 +51,11 @@ def _list(topic, partition, when):
 
 
 TOPICS = {"swap": 2, "swapbig": 1, "swapidem": 1, "swapempty": 3}
+TOPIC_CONFIGS = {"swap": {"retention.ms": "-1"}, "swapbig": {"segment.bytes": "65536", "retention.ms": "-1"}}
 
 
 def look(broker):
-    """All that a client can see of the folder's contents."""
+    """All that a client can see of the folder's contents; topic configs are not among them, they live in ZooKeeper."""
     seen = {}
     with broker.connect(30) as connection:
         wait_leaders(connection)
@@ -73,8 +74,6 @@ def look(broker):
             return answer if answer["ErrorCode"] == 0 else None
         groups = eventually(offsets)
         seen["group offsets"] = sorted((t["Name"], p["PartitionIndex"], p["CommittedOffset"], p["Metadata"]) for t in groups["Topics"] for p in t["Partitions"]) if groups else "none"
-        described = connection.call(32, 1, {"Resources": [{"ResourceType": 2, "ResourceName": "swap", "ConfigurationKeys": ["retention.ms", "max.message.bytes"]}]})
-        seen["topic config"] = sorted((c["Name"], c["Value"]) for c in described["Results"][0]["Configs"] or [])
         seen["cluster id"] = connection.call(3, 5, {"Topics": []})["ClusterId"]
     return seen
 
@@ -95,7 +94,7 @@ def wait_leaders(connection):
 def write_first(run, broker):
     tools, boot = run.tools, ["--bootstrap-server", broker.bootstrap]
     for topic, partitions in TOPICS.items():
-        extra = ["--config", "retention.ms=-1"] if topic == "swap" else ["--config", "segment.bytes=65536", "--config", "retention.ms=-1"] if topic == "swapbig" else []
+        extra = [word for pair in TOPIC_CONFIGS.get(topic, {}).items() for word in ("--config", "=".join(pair))]
         made = tools.run("topics", [*boot, "--create", "--topic", topic, "--partitions", partitions, *extra])
         if made.exit != 0:
             raise RuntimeError(made.text())
@@ -177,7 +176,48 @@ def strangers(report, label, broker):
     report.check(f"{label}: only partition folders in log.dirs", not odd, str(odd))
 
 
-def kafka_first(run, name):
+def set_topic_configs(run, broker):
+    """Topic configurations are in ZooKeeper, not in the folder. A broker that takes the folder over and coordinates itself
+    cannot know them: its operator sets them again, as here."""
+    for topic, config in TOPIC_CONFIGS.items():
+        pairs = ",".join(f"{key}={value}" for key, value in config.items())
+        done = run.tools.run("configs", ["--bootstrap-server", broker.bootstrap, "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", pairs])
+        if done.exit != 0:
+            raise RuntimeError(done.text())
+
+
+def in_place(run, name):
+    """The same `server.properties` for both, ZooKeeper and all: one broker is stopped, the other started in its place."""
+    kafka_first(run, name, same_zookeeper=True)
+
+
+def topic_configs(run, broker):
+    """What the tool says of every topic's own configuration, a new topic's among them."""
+    described = run.tools.run("topics", ["--bootstrap-server", broker.bootstrap, "--describe"]).out
+    in_order = lambda configs: ",".join(sorted(configs.split(",")))
+    return sorted(re.sub(r"(?<=Configs: )\S+", lambda found: in_order(found[0]), line) for line in described.splitlines() if line.startswith("Topic:"))
+
+
+def create_one_more(run, report, label, broker):
+    made = run.tools.run("topics", ["--bootstrap-server", broker.bootstrap, "--create", "--topic", f"made-by-{broker.kind}", "--partitions", "2",
+                                    "--config", "max.message.bytes=54321"])
+    report.check(f"{label}: creates a topic", made.exit == 0, made.text())
+
+
+def store_tests(run, name):
+    """The conformance suite and the session drills of our ZooKeeper store, against a real ZooKeeper."""
+    zookeeper = proc.ZooKeeper(os.path.join(run.folder, "store-zk")).start()
+    try:
+        env = {**os.environ, "MONEDULA_ZOOKEEPER": f"127.0.0.1:{zookeeper.port}", "MONEDULA_ZOOKEEPER_CLASSPATH": proc.LIBS + "/*"}
+        done = subprocess.run(["cargo", "test", "--test", "zookeeper"], cwd=proc.ROOT, env=env, capture_output=True, text=True, timeout=600)
+        for test, verdict in re.findall(r"^test (\S+) \.\.\. (\w+)", done.stdout, re.M):
+            run.report.check(f"{name}: {test}", verdict == "ok", done.stdout[-3000:])
+        run.report.check(f"{name}: all ran", done.returncode == 0 and "skipped:" not in done.stdout, (done.stdout + done.stderr)[-3000:])
+    finally:
+        zookeeper.stop()
+
+
+def kafka_first(run, name, same_zookeeper=False):
     """Apache Kafka writes; the other broker takes the folder over, writes; Apache Kafka takes it back."""
     run.close_pair()
     report, other = run.report, run.options.subject
@@ -185,19 +225,29 @@ def kafka_first(run, name):
     kafka.start()
     write_first(run, kafka)
     first = look(kafka)
+    configs = topic_configs(run, kafka)
     kafka.stop()
     dump_clean(run, "kafka wrote", kafka)
-    subject = proc.make(other, os.path.join(run.folder, "swap-other"), log_dirs=kafka.log_dir, **({"zookeeper": kafka.zookeeper} if other == "kafka" else {}))
+    shares = same_zookeeper or other == "kafka"
+    subject = proc.make(other, os.path.join(run.folder, "swap-other"), log_dirs=kafka.log_dir, **({"zookeeper": kafka.zookeeper} if shares else {}))
     try:
         subject.start()
+        if shares:
+            report.check(f"{name}: kafka → {other}: topic configurations", topic_configs(run, subject) == configs, "\n".join(configs))
+            create_one_more(run, report, f"{name}: {other}", subject)
+        else:
+            set_topic_configs(run, subject)
         compare(report, f"{name}: kafka → {other}", first, look(subject))
         continues(report, f"{name}: kafka → {other}", subject, 7)
         second = look(subject)
+        configs = topic_configs(run, subject)
         subject.stop()
         dump_clean(run, f"{other} wrote", kafka)
         strangers(report, f"{name}: {other} wrote", kafka)
         kafka.start()
         compare(report, f"{name}: back to kafka", second, look(kafka))
+        if shares:
+            report.check(f"{name}: back to kafka: topic configurations", topic_configs(run, kafka) == configs, "\n".join(configs))
         continues(report, f"{name}: back to kafka", kafka, 8)
         third = look(kafka)
         kafka.stop()
@@ -256,8 +306,8 @@ def tell_zookeeper(zookeeper, log_dir):
     for topic, known in topics.items():
         lines.append(f"/brokers/topics/{topic}\t" + json.dumps({"partitions": {str(p): [0] for p in known["partitions"]}, "topic_id": known["id"], "adding_replicas": {},
                                                                "removing_replicas": {}, "version": 3}))
-        config = {"__consumer_offsets": {"cleanup.policy": "compact", "segment.bytes": "104857600", "compression.type": "producer"}, "swap": {"retention.ms": "-1"},
-                  "swapbig": {"segment.bytes": "65536", "retention.ms": "-1"}}.get(topic, {})
+        internal = {"__consumer_offsets": {"cleanup.policy": "compact", "segment.bytes": "104857600", "compression.type": "producer"}}
+        config = (internal | TOPIC_CONFIGS).get(topic, {})
         lines.append(f"/config/topics/{topic}\t" + json.dumps({"version": 1, "config": config}))
         for partition, epoch in known["partitions"].items():
             lines.append(f"/brokers/topics/{topic}/partitions/{partition}/state\t" + json.dumps(

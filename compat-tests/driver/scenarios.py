@@ -7,8 +7,10 @@ import harness
 import proc
 import probes
 import scenario_cleaner
+import scenario_clients as clients
 import scenario_crash
 import scenario_disk
+import scenario_hostile
 import scenario_tools
 
 
@@ -75,9 +77,18 @@ ALL = [
     ("probe-groups", True, shared(probes.group_probe)),
     ("probe-admin", True, shared(probes.admin_probe)),
     ("probe-frames", True, shared(probes.frames_probe)),
+    ("client-java", True, shared(clients.java_client)),
+    ("client-librdkafka", True, clients.guarded(clients.librdkafka, clients.needs_librdkafka)),
+    ("client-kcat", True, clients.guarded(clients.kcat, clients.needs_kcat)),
+    ("client-kafka-python", True, clients.guarded(clients.kafka_python, clients.needs_kafka_python)),
+    ("client-franz-go", True, clients.guarded(clients.franz, clients.needs_franz)),
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
     ("cleaner", True, scenario_cleaner.clean_by_both),
+    ("zookeeper-in-place", True, scenario_disk.in_place),
+    ("zookeeper-store", True, scenario_disk.store_tests),
+    ("hostile", True, scenario_hostile.hostile),
+    ("partitions-10000", False, scenario_hostile.many_partitions),
     ("crash-loop", False, scenario_crash.crash_loop),
     ("power-cut", False, scenario_crash.power_cut),
 ]

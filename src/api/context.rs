@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::data::fetch_session::FetchSessions;
+use super::{data::fetch_session::FetchSessions, error_counts::ErrorCounts};
 use crate::{
     admin::{Admin, configs::ConfigAdmin},
     common::{BrokerId, Clock},
@@ -10,6 +10,7 @@ use crate::{
     coordination::ClusterStore,
     coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
     metadata::MetadataCache,
+    metrics::{RequestMetrics, ServerMetrics, prometheus},
     replication::ReplicaManager,
 };
 
@@ -27,6 +28,8 @@ pub struct Services {
     pub loggers: Arc<Loggers>,
     pub producer_ids: Arc<ProducerIdManager>,
     pub fetch_sessions: Arc<FetchSessions>,
+    pub request_metrics: RequestMetrics,
+    pub server_metrics: Arc<ServerMetrics>,
 }
 
 impl Services {
@@ -40,6 +43,24 @@ impl Services {
             cluster: &self.cluster,
             metadata: &self.metadata,
         }
+    }
+
+    /// All metrics as they are now, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let (sessions, partitions, _) = self.fetch_sessions.counts();
+        self.server_metrics.incremental_fetch_sessions.set(count(sessions));
+        self.server_metrics.incremental_fetch_partitions_cached.set(count(partitions));
+        self.replicas.refresh_metrics();
+        let (replicas, purgatories) = self.replicas.metrics();
+        prometheus::render(&[
+            self.replicas.topic_stats().as_ref(),
+            replicas.as_ref(),
+            purgatories.as_ref(),
+            &self.request_metrics,
+            self.server_metrics.as_ref(),
+        ])
     }
 }
 
@@ -65,6 +86,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// Counts the errors of what is about to be answered.
+    pub fn count_errors(&self, response: &impl ErrorCounts) {
+        response.count_errors(&mut |code| self.services.request_metrics.answered(self.api_key, code));
+    }
+
     /// The client's address as Kafka prints it, e.g. `/127.0.0.1`.
     #[must_use]
     pub fn client_host(&self) -> String {

@@ -49,6 +49,7 @@ pub async fn dispatch(
         }
         return Err(BadRequest(format!("{} version {} is not served", row.name, header.api_version)));
     }
+    services.request_metrics.received(header.api_key, header.api_version);
     (row.handler)(&context, frame).await
 }
 

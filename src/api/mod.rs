@@ -4,7 +4,9 @@ pub mod admin;
 pub mod context;
 pub mod data;
 pub mod dispatch;
+pub mod error_counts;
 pub mod group;
+pub mod messages;
 pub mod metadata;
 pub mod table;
 

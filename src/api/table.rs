@@ -8,6 +8,7 @@ use super::{
     dispatch::{BadRequest, Reply, decode, encode},
     group, metadata,
 };
+use crate::metrics::catalog::{CountedApi, RequestMetrics};
 
 /// Runs one request: the body after the header in, the whole response frame out.
 pub type Handler = for<'a> fn(&'a Context, BytesMut) -> BoxFuture<'a, Result<Reply, BadRequest>>;
@@ -39,6 +40,7 @@ macro_rules! api_table {
         |ctx, body| Box::pin(async move {
             let request = decode(ctx, body)?;
             let response = $($path)::+::handle(ctx, request).await;
+            ctx.count_errors(&response);
             encode(ctx, &response)
         })
     };
@@ -76,6 +78,17 @@ api_table! {
     typed 47 OffsetDelete            0..=0  => group::offset_delete;
     typed 60 DescribeCluster         0..=1  => metadata::describe_cluster;
     typed 61 DescribeProducers       0..=0  => data::describe_producers;
+}
+
+/// Counters for every row.
+#[must_use]
+pub fn request_metrics() -> RequestMetrics {
+    RequestMetrics::new(API_TABLE.iter().map(|row| CountedApi {
+        key: row.key,
+        name: row.name,
+        min_version: row.min_version,
+        max_version: row.max_version,
+    }))
 }
 
 /// The row for a key, if it is served.

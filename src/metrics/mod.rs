@@ -7,5 +7,5 @@ pub mod catalog;
 pub mod meter;
 pub mod prometheus;
 
-pub use catalog::{BrokerTopicMetrics, BrokerTopicStats, ReplicaManagerMetrics, RequestMetrics};
+pub use catalog::{BrokerTopicMetrics, BrokerTopicStats, ReplicaManagerMetrics, RequestMetrics, ServerMetrics};
 pub use meter::{Gauge, Meter, Source, Value, Visitor};

@@ -64,7 +64,10 @@ fn write_line(lines: &mut String, name: &str, labels: &[(String, String)], value
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{BrokerTopicStats, ReplicaManagerMetrics, RequestMetrics, catalog::PurgatoryMetrics};
+    use crate::metrics::{
+        BrokerTopicStats, ReplicaManagerMetrics, RequestMetrics,
+        catalog::{CountedApi, PurgatoryMetrics},
+    };
 
     #[test]
     fn speaks_the_exporters_names() {
@@ -73,8 +76,8 @@ mod tests {
         stats.topic(&"or\"ders".into()).bytes_in.mark(3);
         let replicas = ReplicaManagerMetrics::default();
         replicas.leader_count.set(2);
-        let requests = RequestMetrics::default();
-        requests.received(0, 9, "Produce");
+        let requests = RequestMetrics::new([CountedApi { key: 0, name: "Produce", min_version: 0, max_version: 11 }]);
+        requests.received(0, 9);
         let purgatory = PurgatoryMetrics::default();
         let text = render(&[&stats, &replicas, &requests, &purgatory]);
         for line in [

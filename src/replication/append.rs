@@ -147,8 +147,8 @@ impl ReplicaManager {
             }
         }
         if let StorageError::Refused { message, record_errors, .. } = failure {
-            // Kafka sends its own words only for records that are invalid; other codes speak for themselves.
-            if matches!(result.error, ErrorCode::InvalidRecord | ErrorCode::InvalidTimestamp) {
+            // Kafka sends its words only along with the records they are about; other refusals speak by their code.
+            if !record_errors.is_empty() {
                 result.error_message = Some(message);
             }
             result.record_errors = record_errors;

@@ -65,6 +65,11 @@ impl ReplicaManager {
 
     /// Opens or creates the log; it resumes at the high watermark of the last checkpoint.
     fn host(&self, tp: &TopicPartition, change: &PartitionStateChange) -> Result<Arc<Partition>, StorageError> {
+        // A second, empty log beside the one that cannot be reached would pass for all there ever was.
+        if !change.is_new && self.logs.has_offline_dir() && self.logs.get(tp).is_none() {
+            let message = format!("no log of {tp} while log dirs are offline");
+            return Err(StorageError::refused(ErrorCode::KafkaStorageError, message));
+        }
         let topic_id = (!change.topic_id.is_nil()).then_some(change.topic_id);
         let log = self.logs.get_or_create(tp, topic_id, change.config.clone())?;
         log.update_high_watermark(self.logs.checkpointed_high_watermark(tp).unwrap_or(0));

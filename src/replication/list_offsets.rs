@@ -67,10 +67,9 @@ impl ReplicaManager {
         partition.check(NO_LEADER_EPOCH, only_leader)?;
         let log = &partition.log;
         let (start, now) = (log.log_start_offset(), self.clock.now_ms());
-        let infos = log.segments();
-        let last_has_records = infos.last().is_some_and(|last| last.size_bytes > 0);
-        // Segments don't tell when they changed: a lookup by time takes them all for older, as nearly all are.
-        let mut segments: Vec<_> = infos.iter().map(|segment| (segment.base_offset.max(start), 0)).collect();
+        let last_has_records = log.segments().last().is_some_and(|last| last.size_bytes > 0);
+        let changed = log.segments_changed();
+        let mut segments: Vec<_> = changed.into_iter().map(|(base, time)| (base.max(start), time)).collect();
         if last_has_records {
             segments.push((log.log_end_offset(), now));
         }

@@ -1,6 +1,6 @@
 //! What is in which log dir (`ReplicaManager.describeLogDirs`).
 
-use super::ReplicaManager;
+use super::{ReplicaManager, partitions::HostedPartition};
 use crate::common::{ErrorCode, TopicPartition};
 
 /// One log dir, for DescribeLogDirs.
@@ -24,6 +24,21 @@ pub struct LogDirPartition {
 }
 
 impl ReplicaManager {
+    /// A log dir went offline with these partitions: they answer KAFKA_STORAGE_ERROR from now on, and whoever waits for
+    /// them looks again (`ReplicaManager.handleLogDirFailure`). To be called again for the same ones does no harm.
+    pub fn log_dir_failed(&self, lost: &[TopicPartition]) {
+        for tp in lost {
+            let Some(HostedPartition::Online(partition)) = self.partitions.get(&tp.topic, tp.partition) else {
+                continue;
+            };
+            self.partitions.insert(&tp.topic, tp.partition, HostedPartition::Offline);
+            self.wake_all(partition.key);
+            if self.partitions.of_topic(&tp.topic).is_empty() {
+                self.topic_stats.remove(&tp.topic);
+            }
+        }
+    }
+
     /// All log dirs, with those partitions that `wanted` says yes to.
     pub fn describe_log_dirs(&self, wanted: impl Fn(&TopicPartition) -> bool) -> Vec<LogDirInfo> {
         let describe = |dir: crate::storage::manager::LogDirDescription| {

@@ -251,14 +251,7 @@ impl ReplicaManager {
     pub(super) fn note_failure(&self, tp: &TopicPartition, failure: &StorageError) -> ErrorCode {
         if let StorageError::Io { dir, .. } = failure {
             tracing::error!(partition = %tp, %failure, "log dir is taken offline");
-            for lost in self.logs.mark_offline(dir) {
-                if let Some((HostedPartition::Online(partition), _)) =
-                    self.partitions.remove(&lost.topic, lost.partition)
-                {
-                    self.partitions.insert(&lost.topic, lost.partition, HostedPartition::Offline);
-                    self.wake_all(partition.key);
-                }
-            }
+            self.log_dir_failed(&self.logs.mark_offline(dir));
         }
         failure.code()
     }

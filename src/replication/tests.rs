@@ -29,10 +29,15 @@ struct Broker {
 }
 
 fn broker() -> Broker {
+    broker_with_dirs(&[""])
+}
+
+/// Names of log dirs below a temporary folder.
+fn broker_with_dirs(names: &[&str]) -> Broker {
     let dir = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_000_000));
     let config = LogManagerConfig {
-        log_dirs: vec![dir.path().to_owned()],
+        log_dirs: names.iter().map(|name| dir.path().join(name)).collect(),
         recovery_threads_per_dir: 1,
         producer_id_expiration_ms: 86_400_000,
         default_log_config: LogConfig::default(),
@@ -246,4 +251,39 @@ async fn a_deleted_partition_releases_who_waits() {
     };
     let (data, stopped) = tokio::join!(broker.fetch(&tp, 0, &params), delete);
     assert_eq!((data.error, stopped), (ErrorCode::UnknownTopicOrPartition, ErrorCode::None));
+}
+
+#[tokio::test]
+async fn a_failed_log_dir_takes_its_partitions_along_and_no_others() {
+    let broker = broker_with_dirs(&["one", "two"]);
+    let mut failures = broker.replicas.logs().failures().unwrap();
+    let config = LogConfig { segment_bytes: 100, ..LogConfig::default() };
+    let (lost, kept) = (TopicPartition::new("orders", 0), TopicPartition::new("orders", 1));
+    for tp in [&lost, &kept] {
+        assert_eq!(broker.lead(tp, &[BROKER], 0, config.clone()), ErrorCode::None);
+        assert_eq!(broker.append(tp, 1, &[1]).await.error, ErrorCode::None);
+    }
+    let failed = broker.replicas.local_log("orders", 0).unwrap().parent_dir().to_owned();
+    std::fs::remove_dir_all(&failed).unwrap();
+    // The next segment cannot be made. A consumer at the end hears of it at once.
+    let patient = consumer(30_000, 1);
+    let started = Instant::now();
+    let (fetched, appended) = tokio::join!(broker.fetch(&lost, 1, &patient), broker.append(&lost, 1, &[2]));
+    assert_eq!((fetched.error, appended.error), (ErrorCode::KafkaStorageError, ErrorCode::KafkaStorageError));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    let event = failures.try_recv().unwrap();
+    assert_eq!((event.dir, event.partitions), (failed, vec![lost.clone()]));
+    assert!(broker.replicas.logs().has_online_dir());
+
+    assert_eq!(broker.fetch(&lost, 0, &consumer(0, 1)).await.error, ErrorCode::KafkaStorageError);
+    assert_eq!(broker.append(&kept, 1, &[2]).await.error, ErrorCode::None);
+    broker.replicas.refresh_metrics();
+    assert_eq!(broker.replicas.metrics().0.offline_replica_count.value(), 1);
+    // Neither a new epoch nor another partition that existed before gets an empty log in the dir that is left.
+    assert_eq!(broker.lead(&lost, &[BROKER], 1, config.clone()), ErrorCode::KafkaStorageError);
+    assert_eq!(
+        broker.lead(&TopicPartition::new("orders", 2), &[BROKER], 1, config.clone()),
+        ErrorCode::KafkaStorageError
+    );
+    assert_eq!(broker.lead(&TopicPartition::new("orders", 3), &[BROKER], 0, config), ErrorCode::None);
 }

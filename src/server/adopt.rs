@@ -19,6 +19,13 @@ pub fn topics_on_disk(logs: &LogManager) -> Vec<AdoptedTopic> {
         topic.topic_id = topic.topic_id.or(log.topic_id());
         topic.latest_leader_epoch = topic.latest_leader_epoch.max(log.latest_epoch().unwrap_or(0));
     }
+    if !topics.is_empty() {
+        tracing::warn!(
+            topics = topics.len(),
+            "taking over topics whose configurations were kept elsewhere: the broker's own retention applies until they \
+             are set again"
+        );
+    }
     topics.into_values().collect()
 }
 

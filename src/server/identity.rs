@@ -1,6 +1,6 @@
 //! Which broker this is, of which cluster: configuration, `meta.properties` and the coordination store must agree.
 
-use super::launch::LaunchError;
+use super::{coordination::Coordination, launch::LaunchError};
 use crate::{
     common::BrokerId,
     config::BrokerConfig,
@@ -17,12 +17,15 @@ pub struct Identity {
 /// Finds or makes the ids, and writes `meta.properties` where it is missing.
 pub async fn establish(
     config: &BrokerConfig,
-    cluster: &ClusterStore,
+    coordination: &Coordination,
     logs: &LogManager,
 ) -> Result<Identity, LaunchError> {
+    let cluster = &coordination.cluster;
     let found = logs.identity().map_err(|fault| LaunchError(fault.to_string()))?;
+    // A new ZooKeeper, or a wrong chroot, must not take over the id of a cluster it knows nothing of.
+    let adopted = found.cluster_id.clone().filter(|_| coordination.learns_from_disk());
     let cluster_id = cluster
-        .cluster_id_or_create(found.cluster_id.clone())
+        .cluster_id_or_create(adopted)
         .await
         .map_err(|fault| LaunchError(format!("cannot read the cluster id: {fault}")))?;
     if let Some(stored) = found.cluster_id.as_deref().filter(|stored| *stored != cluster_id) {

@@ -7,10 +7,13 @@ mod broker;
 mod cleaner;
 pub mod clock;
 mod config_watch;
+mod coordination;
 mod identity;
 pub mod launch;
+mod log_dir_failure;
 pub mod logging;
 pub mod scheduler;
+mod seat;
 mod settings;
 mod shutdown;
 mod startup;
@@ -19,17 +22,29 @@ mod topic_configs;
 pub use broker::Broker;
 pub use launch::{Launch, LaunchError};
 
-/// Runs a broker until SIGTERM or SIGINT.
+/// Runs a broker until SIGTERM or SIGINT. `Err` also when it could not go on: with its last log dir a broker loses its
+/// reason to run, as Kafka's does (`Exit.halt(1)`).
 pub fn run(launch: Launch) -> Result<(), LaunchError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|fault| LaunchError(format!("cannot start a runtime: {fault}")))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut signals = shutdown::Signals::listen()?;
-        let broker = Broker::start(launch).await?;
-        signals.wait().await;
-        broker.stop().await;
-        Ok(())
-    })
+        let mut broker = Broker::start(launch).await?;
+        tokio::select! {
+            biased;
+            () = broker.no_log_dir_left() => {
+                broker.abandon();
+                Err(LaunchError("shut down because all log dirs have failed".to_owned()))
+            }
+            () = signals.wait() => {
+                broker.stop().await;
+                Ok(())
+            }
+        }
+    });
+    // Work on a disk that has failed may never end: it is not waited for.
+    runtime.shutdown_background();
+    ended
 }

@@ -1,10 +1,11 @@
 //! The order of stopping.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{broker::Broker, launch::LaunchError};
+use crate::metrics::catalog::BrokerState;
 
 /// How long requests in flight may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -35,7 +36,10 @@ impl Broker {
     /// cleanly; the registration last.
     pub async fn stop(self) {
         tracing::info!("shutting down");
-        let Self { services, logs, server, mut scheduler, cleaner, tasks, broker_epoch } = self;
+        let Self { services, logs, server, mut scheduler, cleaner, tasks, coordination, broker_epoch, none_left: _ } =
+            self;
+        // Clients are served on, as during a controlled shutdown, until the sockets close.
+        services.server_metrics.enter(BrokerState::PendingControlledShutdown);
         blocking(move || {
             server.shutdown(GRACE);
             drop(server);
@@ -45,14 +49,22 @@ impl Broker {
             }
         })
         .await;
+        services.server_metrics.enter(BrokerState::ShuttingDown);
         services.groups.shutdown();
         for task in tasks {
             task.abort();
         }
-        if let Err(fault) = services.cluster.unregister_broker(services.broker_id).await {
-            tracing::warn!(%fault, "cannot take the registration back");
+        // A store that cannot be reached forgets the registration by itself.
+        let unregistered = services.cluster.unregister_broker(services.broker_id);
+        match tokio::time::timeout(GRACE, unregistered).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::warn!(%fault, "cannot take the registration back"),
+            Err(_) => tracing::warn!("the coordination store does not answer; the registration ends with the session"),
         }
+        let broker_epoch = broker_epoch.load(Ordering::Acquire);
         blocking(move || logs.shutdown(broker_epoch)).await;
+        coordination.close().await;
+        services.server_metrics.enter(BrokerState::NotRunning);
         tracing::info!("shut down completed");
     }
 }

@@ -1,6 +1,12 @@
 //! The order of starting: disks, coordination, logs, sockets bound, registration, controller, sockets served.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -13,29 +19,30 @@ use super::{
     cleaner,
     clock::SystemClock,
     config_watch::{self, ConfigWatch},
+    coordination::Coordination,
     identity::{self, Identity},
     launch::{Launch, LaunchError},
-    logging,
+    log_dir_failure, logging,
     scheduler::Scheduler,
+    seat::Seat,
     settings,
     topic_configs::{ConfigRules, TopicConfigs},
 };
 use crate::{
     admin::Admin,
-    api::{Services, data::fetch_session::FetchSessions},
+    api::{Services, data::fetch_session::FetchSessions, table},
     common::{Clock, topic_name::GROUP_METADATA_TOPIC},
     config::{BrokerConfig, DynamicConfig, Loggers},
-    controller::{Controller, ControllerConfig, adopt::adopt_existing},
-    coordination::{ClusterStore, CoordinationError, embedded::EmbeddedStore, znode::broker::BrokerRegistration},
+    controller::{adopt::adopt_existing, output::ControllerOutput},
+    coordination::{ClusterStore, CoordinationError, znode::broker::BrokerRegistration},
     coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
-    metadata::{Endpoint, MetadataCache},
+    metadata::{Endpoint, MetadataCache, MetadataImage},
+    metrics::{ServerMetrics, catalog::BrokerState},
     network::BoundListeners,
     replication::ReplicaManager,
     storage::{LogCleaner, LogManager},
 };
 
-/// The embedded store's file, in the first log dir: Kafka looks at folders there, not at files.
-const STORE_FILE: &str = "monedula-coordination.redb";
 /// Min. idle time before a fetch session may be evicted (`KafkaServer.MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS`).
 const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
 /// The controller may run this many steps ahead.
@@ -49,32 +56,54 @@ impl Broker {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let config = Arc::new(launch.config);
         let keys = config.snapshot();
+        let server_metrics = Arc::new(ServerMetrics::default());
+        server_metrics.enter(BrokerState::Starting);
         announce_dirs(&keys);
         raise_descriptor_limit();
 
         let logs = LogManager::open(settings::log_manager(&keys), Arc::clone(&clock)).map_err(refuse)?;
         let logs = Arc::new(logs);
-        let cluster = Arc::new(open_store(&keys)?);
+        let coordination = Coordination::open(&keys).await?;
+        let cluster = Arc::clone(&coordination.cluster);
+        // Before anything is registered, so that no news of this session is missed.
+        let session = cluster.store().session_events();
         cluster.create_persistent_paths().await.map_err(refuse)?;
-        let identity = identity::establish(&keys, &cluster, &logs).await?;
+        let identity = identity::establish(&keys, &coordination, &logs).await?;
+        coordination.refuse_company(identity.broker_id).await?;
         // Early: an address in use must stop us before anything is registered.
         let bound = BoundListeners::bind(settings::network(&keys))
             .map_err(|fault| LaunchError(format!("cannot bind {}: {fault}", keys.network.listeners)))?;
 
         let configs = Arc::new(TopicConfigs::new(Arc::clone(&config)));
-        let clean = load_logs(&logs, &cluster, &configs, &identity, clock.as_ref()).await?;
-        let services = build_services(config, &identity, &cluster, &logs, &clock).await?;
+        server_metrics.enter(BrokerState::Recovery);
+        let clean = load_logs(&logs, &coordination, &configs, &identity, clock.as_ref()).await?;
+        let services = build_services(config, &identity, &cluster, &logs, &clock, &server_metrics).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
         let cleaner = cleaner::start(&services.config.snapshot(), &logs, &clock);
         let registration = registration(&keys, &identity, &bound, clock.as_ref());
-        let broker_epoch = cluster.register_broker(&registration).await.map_err(refuse)?;
-        let tasks = start_tasks(&services, &configs, cleaner.as_ref(), clean).await?;
+        let (outputs, receiver) = mpsc::channel(OUTPUTS_MAX);
+        let broker_epoch = Arc::new(AtomicI64::new(-1));
+        let seat = Seat {
+            cluster: Arc::clone(&cluster),
+            registration: registration.clone(),
+            clock: Arc::clone(&clock),
+            outputs,
+            broker_epoch: Arc::clone(&broker_epoch),
+        };
+        seat.register().await.map_err(refuse)?;
+        let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver);
+        let image = first_image(&services, has_topics(&cluster).await.map_err(refuse)?);
+        let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
+        tasks.push(log_dirs);
+        tasks.push(tokio::spawn(seat.hold(clean, session)));
+        image.await?;
         let tasks_table = background::tasks(&keys, &services, &logs);
         let scheduler = Scheduler::start(tasks_table, Arc::clone(&clock)).map_err(refuse)?;
         let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
+        server_metrics.enter(BrokerState::Running);
         announce_ready(&registration, &identity, clock.as_ref());
-        Ok(Self { services, logs, server, scheduler, cleaner, tasks, broker_epoch })
+        Ok(Self { services, logs, server, scheduler, cleaner, tasks, coordination, broker_epoch, none_left })
     }
 }
 
@@ -101,33 +130,21 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn open_store(keys: &BrokerConfig) -> Result<ClusterStore, LaunchError> {
-    if keys.zookeeper.zookeeper_connect.as_deref().is_some_and(|connect| !connect.trim().is_empty()) {
-        return Err(LaunchError(
-            "zookeeper.connect is set, but this version coordinates itself: leave the key out, or empty it with \
-             --override zookeeper.connect="
-                .to_owned(),
-        ));
-    }
-    let Some(first) = keys.log_dirs().first() else { return Err(LaunchError("log.dirs is empty".to_owned())) };
-    let store = EmbeddedStore::open(first.join(STORE_FILE)).map_err(refuse)?;
-    Ok(ClusterStore::new(store))
-}
-
 /// Loads every log with its topic's configuration, and adopts topics that only the disk knows. Returns whether the last
 /// stop was clean.
 async fn load_logs(
     logs: &Arc<LogManager>,
-    cluster: &ClusterStore,
+    coordination: &Coordination,
     configs: &Arc<TopicConfigs>,
     identity: &Identity,
     clock: &dyn Clock,
 ) -> Result<bool, LaunchError> {
+    let cluster = &coordination.cluster;
     let topics = cluster.topics(false).await.map_err(refuse)?;
     configs.refresh(cluster, &topics).await.map_err(refuse)?;
     let clean = logs.load(&|topic| configs.log_config(topic)).map_err(refuse)?;
     // A store with topics has seen this folder before; what it does not know was deleted, or is a stranger's.
-    if topics.is_empty() {
+    if topics.is_empty() && coordination.learns_from_disk() {
         let found = adopt::topics_on_disk(logs);
         adopt_existing(cluster, identity.broker_id, clock.now_ms(), found).await.map_err(refuse)?;
     }
@@ -140,6 +157,7 @@ async fn build_services(
     cluster: &Arc<ClusterStore>,
     logs: &Arc<LogManager>,
     clock: &Arc<dyn Clock>,
+    server_metrics: &Arc<ServerMetrics>,
 ) -> Result<Arc<Services>, LaunchError> {
     let keys = config.snapshot();
     let metadata = Arc::new(MetadataCache::default());
@@ -169,6 +187,8 @@ async fn build_services(
         loggers: Arc::new(Loggers::new("INFO", &["monedula"], apply_levels)),
         producer_ids: Arc::new(ProducerIdManager::new(identity.broker_id)),
         fetch_sessions: Arc::new(FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS)),
+        request_metrics: table::request_metrics(),
+        server_metrics: Arc::clone(server_metrics),
     }))
 }
 
@@ -211,42 +231,49 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// The controller and those who carry out its decisions; returns once the first image shows this broker.
-async fn start_tasks(
+/// Those who carry out the controller's decisions, and the rest of what runs beside the sockets.
+fn start_tasks(
     services: &Arc<Services>,
     configs: &Arc<TopicConfigs>,
     cleaner: Option<&Arc<LogCleaner>>,
-    clean_start: bool,
-) -> Result<Vec<JoinHandle<()>>, LaunchError> {
-    let (sender, receiver) = mpsc::channel(OUTPUTS_MAX);
-    let mut changes = services.metadata.subscribe();
-    let controller = Controller::new(
-        Arc::clone(&services.cluster),
-        ControllerConfig { broker_id: services.broker_id, clean_start },
-        Arc::clone(&services.clock),
-        sender,
-    );
+    outputs: mpsc::Receiver<ControllerOutput>,
+) -> Vec<JoinHandle<()>> {
     let apply = Apply { services: Arc::clone(services), configs: Arc::clone(configs) };
     let watch = ConfigWatch { services: Arc::clone(services), configs: Arc::clone(configs), cleaner: cleaner.cloned() };
     let events = services.cluster.store().events();
     let ids = Arc::clone(services);
-    let tasks = vec![
-        tokio::spawn(apply.run(receiver)),
-        tokio::spawn(controller.run()),
+    vec![
+        tokio::spawn(apply.run(outputs)),
         tokio::spawn(watch.run(events)),
         services.groups.start(),
         tokio::spawn(async move { ids.producer_ids.run(&ids.cluster).await }),
-    ];
-    let first_image = async {
-        while !services.metadata.load().brokers.contains_key(&services.broker_id) {
-            if changes.next().await.is_none() {
-                break;
+    ]
+}
+
+/// Whether there is a topic that is not about to be deleted.
+async fn has_topics(cluster: &ClusterStore) -> Result<bool, CoordinationError> {
+    let leaving = cluster.topics_marked_for_deletion(false).await?;
+    Ok(cluster.topics(false).await?.iter().any(|topic| !leaving.contains(topic)))
+}
+
+/// Resolves once the image shows this broker, and every topic if there are any: they are shown together, and by then
+/// their partitions are led. Watches from the call on.
+fn first_image(services: &Arc<Services>, with_topics: bool) -> impl Future<Output = Result<(), LaunchError>> {
+    let services = Arc::clone(services);
+    let mut changes = services.metadata.subscribe();
+    async move {
+        let shown = async {
+            let is_shown = |image: &MetadataImage| {
+                image.brokers.contains_key(&services.broker_id) && (!with_topics || !image.topics.is_empty())
+            };
+            while !is_shown(&services.metadata.load()) {
+                if changes.next().await.is_none() {
+                    break;
+                }
             }
-        }
-    };
-    match tokio::time::timeout(FIRST_IMAGE_TIMEOUT, first_image).await {
-        Ok(()) => Ok(tasks),
-        Err(_) => Err(LaunchError("the controller showed no cluster in time".to_owned())),
+        };
+        let shown = tokio::time::timeout(FIRST_IMAGE_TIMEOUT, shown).await;
+        shown.map_err(|_| LaunchError("the controller showed no cluster in time".to_owned()))
     }
 }
 

@@ -74,13 +74,25 @@ impl LogDir {
         })
     }
 
+    /// A dir that could not even be opened.
+    #[must_use]
+    pub fn offline(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            online: AtomicBool::new(false),
+            lock: Mutex::new(None),
+            checkpointed: Mutex::new(HashMap::new()),
+        }
+    }
+
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.online.load(Ordering::Acquire)
     }
 
-    pub fn set_offline(&self) {
-        self.online.store(false, Ordering::Release);
+    /// True for the one caller that took it offline.
+    pub fn set_offline(&self) -> bool {
+        self.online.swap(false, Ordering::AcqRel)
     }
 
     pub fn unlock(&self) {

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::AtomicBool, atomic::AtomicI64, atomic::Ordering},
 };
 
+use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
@@ -63,6 +64,13 @@ pub struct LogDirDescription {
 /// Logs by partition.
 pub(super) type LogMap = HashMap<TopicPartition, Arc<UnifiedLog>, ahash::RandomState>;
 
+/// A log dir that went offline, and the partitions that went with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirFailure {
+    pub dir: PathBuf,
+    pub partitions: Vec<TopicPartition>,
+}
+
 pub struct LogManager {
     pub(super) config: LogManagerConfig,
     pub(super) context: Arc<LogContext>,
@@ -76,21 +84,21 @@ pub struct LogManager {
     pub(super) loaded: AtomicBool,
     /// Broker epoch of the last clean stop, −1 if there was none in some dir.
     pub(super) previous_broker_epoch: AtomicI64,
+    /// At most one event per log dir.
+    failures: UnboundedSender<DirFailure>,
+    failures_heard: Mutex<Option<UnboundedReceiver<DirFailure>>>,
 }
 
 impl LogManager {
-    /// Creates and locks the log dirs and reads their `meta.properties`; loads nothing yet.
+    /// Creates and locks the log dirs and reads their `meta.properties`; loads nothing yet. Dirs that cannot be read are
+    /// offline from the start, as long as one can.
     pub fn open(config: LogManagerConfig, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        let mut dirs: Vec<LogDir> = Vec::with_capacity(config.log_dirs.len());
-        for path in &config.log_dirs {
-            let dir = LogDir::open(path)?;
-            dir.identity()?;
-            dirs.push(dir);
-        }
-        if dirs.is_empty() {
+        if config.log_dirs.is_empty() {
             return Err(StorageError::Startup("no log dir is configured".to_owned()));
         }
+        let dirs = open_dirs(&config.log_dirs)?;
         let context = LogContext::new(clock, config.producer_id_expiration_ms);
+        let (failures, heard) = mpsc::unbounded();
         Ok(Self {
             config,
             context,
@@ -101,13 +109,15 @@ impl LogManager {
             checkpointed_high_watermarks: Mutex::new(HashMap::new()),
             loaded: AtomicBool::new(false),
             previous_broker_epoch: AtomicI64::new(-1),
+            failures,
+            failures_heard: Mutex::new(Some(heard)),
         })
     }
 
     /// Identity agreed on by all dirs (`Err` if they disagree).
     pub fn identity(&self) -> Result<DirIdentity, StorageError> {
         let mut agreed = DirIdentity::default();
-        for dir in &self.dirs {
+        for dir in self.dirs.iter().filter(|dir| dir.is_online()) {
             let Some(found) = dir.identity()? else { continue };
             let differs =
                 |one: &Option<String>, other: &Option<String>| one.is_some() && other.is_some() && one != other;
@@ -137,7 +147,8 @@ impl LogManager {
             )));
         }
         let now = self.context.clock.now_ms();
-        self.dirs.iter().try_for_each(|dir| dir.write_identity(broker_id, cluster_id, now))
+        let mut online = self.dirs.iter().filter(|dir| dir.is_online());
+        online.try_for_each(|dir| dir.write_identity(broker_id, cluster_id, now))
     }
 
     /// Epoch in which the broker last stopped cleanly, if all dirs say the same (KIP-966). Known after [`load`](Self::load).
@@ -243,10 +254,10 @@ impl LogManager {
         self.dirs.iter().map(describe).collect()
     }
 
-    /// A log's dir failed: take it offline, return the partitions that went with it.
+    /// A log's dir failed: take it offline, return the partitions that went with it, and tell who listens to
+    /// [`failures`](Self::failures).
     pub fn mark_offline(&self, path: &Path) -> Vec<TopicPartition> {
-        let Some(dir) = self.dirs.iter().find(|dir| dir.path == path && dir.is_online()) else { return Vec::new() };
-        dir.set_offline();
+        let Some(dir) = self.dirs.iter().find(|dir| dir.path == path && dir.set_offline()) else { return Vec::new() };
         let mut gone = Vec::new();
         self.logs.write().retain(|tp, log| {
             if log.parent_dir() != path {
@@ -258,13 +269,27 @@ impl LogManager {
         });
         dir.unlock();
         tracing::error!(dir = %path.display(), partitions = gone.len(), "log dir is offline");
+        // Nobody may listen.
+        let _ = self.failures.unbounded_send(DirFailure { dir: path.to_owned(), partitions: gone.clone() });
         gone
+    }
+
+    /// Every log dir that goes offline, also those before the call; `None` from the second call on.
+    #[must_use]
+    pub fn failures(&self) -> Option<UnboundedReceiver<DirFailure>> {
+        self.failures_heard.lock().take()
     }
 
     /// Whether any log dir still works; a broker without one must stop.
     #[must_use]
     pub fn has_online_dir(&self) -> bool {
         self.dirs.iter().any(LogDir::is_online)
+    }
+
+    /// Whether some log dir has failed: a log that is not found may be there.
+    #[must_use]
+    pub fn has_offline_dir(&self) -> bool {
+        !self.dirs.iter().all(LogDir::is_online)
     }
 
     pub(super) fn logs_in(&self, dir: &LogDir) -> Vec<(TopicPartition, Arc<UnifiedLog>)> {
@@ -300,5 +325,25 @@ impl LogManager {
     pub(super) fn checkpoint_high_watermarks_of(&self, dir: &LogDir) -> Result<(), StorageError> {
         let marks: Vec<_> = self.logs_in(dir).iter().map(|(tp, log)| (tp.clone(), log.high_watermark())).collect();
         dir.write_checkpoint(HIGH_WATERMARK_FILE, &marks)
+    }
+}
+
+fn open_dirs(paths: &[PathBuf]) -> Result<Vec<LogDir>, StorageError> {
+    let mut dirs: Vec<LogDir> = Vec::with_capacity(paths.len());
+    let mut failed = None;
+    for path in paths {
+        match LogDir::open(path).and_then(|dir| dir.identity().map(|_| dir)) {
+            Ok(dir) => dirs.push(dir),
+            Err(StorageError::Io { dir, source }) => {
+                tracing::error!(dir = %dir.display(), error = %source, "log dir is offline: it cannot be opened");
+                failed = Some(StorageError::Io { dir, source });
+                dirs.push(LogDir::offline(path));
+            }
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    match failed {
+        Some(failure) if !dirs.iter().any(LogDir::is_online) => Err(failure),
+        _ => Ok(dirs),
     }
 }

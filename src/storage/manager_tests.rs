@@ -178,6 +178,23 @@ fn a_failed_dir_takes_its_logs_along() {
     assert_eq!(manager.describe().iter().map(|dir| dir.online).collect::<Vec<_>>(), [false, true]);
 }
 
+#[test]
+fn a_dir_that_cannot_be_opened_is_offline_while_another_can() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(one.path().join("data"), "a file where the dir should be").unwrap();
+    let manager = open(&[one.path(), two.path()]);
+    assert!(manager.has_online_dir() && manager.has_offline_dir());
+    manager.write_identity(1, "c").unwrap();
+    load(&manager);
+    manager.get_or_create(&TopicPartition::new("t", 0), None, LogConfig::default()).unwrap();
+    assert_eq!(manager.describe().iter().map(|dir| dir.online).collect::<Vec<_>>(), [false, true]);
+    drop(manager);
+    fs::remove_dir_all(two.path().join("data")).unwrap();
+    fs::write(two.path().join("data"), "").unwrap();
+    let config = config(&[one.path(), two.path()]);
+    assert!(LogManager::open(config, Arc::new(ManualClock::at(0))).is_err());
+}
+
 /// Prints how long many partitions take: `cargo test --release -- --ignored --nocapture ten_thousand`.
 #[test]
 #[ignore = "a measurement"]

@@ -12,7 +12,7 @@ use kafka_protocol::{
 
 use crate::{
     admin::configs::ResourceType,
-    api::Context,
+    api::{Context, messages::default_message},
     common::ErrorCode,
     config::{
         def::Kind,
@@ -57,11 +57,9 @@ fn refuse_unknown_types(request: &DescribeConfigsRequest) -> Option<DescribeConf
     let is_unknown =
         |type_id: i8| matches!(ResourceType::from_id(type_id), ResourceType::Group | ResourceType::Unknown);
     let wrong = request.resources.iter().find(|resource| is_unknown(resource.resource_type))?;
-    let message = StrBytes::from_string(format!(
-        "Unexpected resource type {} for resource {}",
-        ResourceType::from_id(wrong.resource_type).name(),
-        wrong.resource_name.as_str()
-    ));
+    tracing::debug!(resource_type = wrong.resource_type, "refusing to describe a resource of an unknown type");
+    // Kafka does not tell which resource it was.
+    let message = StrBytes::from_static_str(default_message(ErrorCode::InvalidRequest));
     let results = request
         .resources
         .iter()

@@ -14,6 +14,9 @@ use crate::{
     storage::log::ProducerSnapshot,
 };
 
+/// Kafka's words for UNKNOWN_TOPIC_OR_PARTITION.
+const UNHOSTED: &str = "This server does not host this topic-partition.";
+
 #[allow(clippy::unused_async)]
 pub async fn handle(ctx: &Context, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|topic| {
@@ -40,7 +43,7 @@ fn refuse_topic(ctx: &Context, topic: &str) -> Option<(ErrorCode, Option<String>
         return Some((ErrorCode::InvalidTopicException, Some(message)));
     }
     let is_known = ctx.services.metadata.load().topic(topic).is_some();
-    (!is_known).then_some((ErrorCode::UnknownTopicOrPartition, None))
+    (!is_known).then(|| (ErrorCode::UnknownTopicOrPartition, Some(UNHOSTED.to_owned())))
 }
 
 fn describe(ctx: &Context, tp: &TopicPartition, response: PartitionResponse) -> PartitionResponse {

@@ -34,6 +34,7 @@ pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> 
     let data =
         if plan.fetches.is_empty() { Vec::new() } else { ctx.services.replicas.fetch(&params, &plan.fetches).await };
     let response = fetch_answer::make(ctx, Answer { context, plan, data, from_follower: params.replica_id >= 0 });
+    ctx.count_errors(&response);
     let frame = response
         .encode(ctx.correlation_id, ctx.version)
         .map_err(|fault| BadRequest(format!("cannot answer Fetch: {fault}")))?;

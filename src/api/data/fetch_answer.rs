@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::FileExt, sync::Arc};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
@@ -21,10 +21,7 @@ use crate::{
             NodeEndpoint,
             fetch::{AbortedTxn, DivergingEpoch, FetchPartitionOut, FetchResponse, FetchTopic},
         },
-        records::{
-            batch::{BATCH_OVERHEAD_V2, LOG_OVERHEAD},
-            convert::down_convert,
-        },
+        records::convert::down_convert,
     },
     replication::{FetchPartition, FetchPartitionData},
 };
@@ -171,15 +168,8 @@ fn for_version(
     };
     let converted = down_convert(&stored, to_magic, wanted.fetch_offset).map_err(|fault| fault.code())?;
     ctx.services.replicas.topic_stats().all_topics.fetch_message_conversions.mark(1);
-    Ok(Records::Memory(if converted.is_empty() { oversized() } else { converted }))
-}
-
-/// The beginning of a batch that does not fit: what is left of one that a hard limit cut.
-fn oversized() -> Bytes {
-    let mut bytes = BytesMut::with_capacity(LOG_OVERHEAD);
-    bytes.put_i64(NO_OFFSET);
-    bytes.put_i32(BATCH_OVERHEAD_V2 as i32);
-    bytes.freeze()
+    // Nothing is left of a batch that a hard limit cut.
+    Ok(if converted.is_empty() { Records::Empty } else { Records::Memory(converted) })
 }
 
 fn read(region: &FileRegion) -> std::io::Result<Bytes> {

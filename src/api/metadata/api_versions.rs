@@ -2,13 +2,16 @@
 //! v3 flexible, client name and version (KIP-511), features (KIP-584) · the response header is always v0.
 
 use bytes::BytesMut;
-use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion};
+use kafka_protocol::{
+    messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion},
+    protocol::Request,
+};
 
 use crate::{
     api::{
         BadRequest, Context, Reply,
         dispatch::{decode, encode, encode_as},
-        table::API_TABLE,
+        table::{API_TABLE, ApiRow},
     },
     common::ErrorCode,
 };
@@ -18,22 +21,31 @@ pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> 
     let request: ApiVersionsRequest = decode(ctx, body)?;
     let valid = ctx.version < 3
         || (is_software_name(&request.client_software_name) && is_software_name(&request.client_software_version));
-    if !valid {
-        return encode(ctx, &ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code()));
-    }
-    encode(ctx, &served())
+    let response =
+        if valid { served() } else { ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code()) };
+    ctx.count_errors(&response);
+    encode(ctx, &response)
 }
 
-/// A version we don't know is answered in version 0, with the ranges, so that the client can come again.
+/// A version we don't know is answered in version 0, with this API's own range alone, so that the client can come again
+/// (KIP-511).
 pub fn unsupported_version(ctx: &Context) -> Result<Reply, BadRequest> {
-    encode_as(ctx, &served().with_error_code(ErrorCode::UnsupportedVersion.code()), 0)
+    let response = unsupported();
+    ctx.count_errors(&response);
+    encode_as(ctx, &response, 0)
+}
+
+fn unsupported() -> ApiVersionsResponse {
+    let own = API_TABLE.iter().filter(|row| row.key == ApiVersionsRequest::KEY).map(range);
+    ApiVersionsResponse::default().with_error_code(ErrorCode::UnsupportedVersion.code()).with_api_keys(own.collect())
 }
 
 fn served() -> ApiVersionsResponse {
-    let keys = API_TABLE.iter().map(|row| {
-        ApiVersion::default().with_api_key(row.key).with_min_version(row.min_version).with_max_version(row.max_version)
-    });
-    ApiVersionsResponse::default().with_api_keys(keys.collect()).with_finalized_features_epoch(0)
+    ApiVersionsResponse::default().with_api_keys(API_TABLE.iter().map(range).collect()).with_finalized_features_epoch(0)
+}
+
+fn range(row: &ApiRow) -> ApiVersion {
+    ApiVersion::default().with_api_key(row.key).with_min_version(row.min_version).with_max_version(row.max_version)
 }
 
 /// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?` (KIP-511).
@@ -43,4 +55,18 @@ fn is_software_name(text: &str) -> bool {
     first.is_ascii_alphanumeric()
         && last.is_ascii_alphanumeric()
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_in_a_version_of_the_future_learns_which_ones_there_are() {
+        let answer = unsupported();
+        assert_eq!(answer.error_code, ErrorCode::UnsupportedVersion.code());
+        let ranges: Vec<_> =
+            answer.api_keys.iter().map(|key| (key.api_key, key.min_version, key.max_version)).collect();
+        assert_eq!(ranges, [(18, 0, 4)]);
+    }
 }

@@ -11,7 +11,7 @@ use kafka_protocol::{
 
 use super::metadata::endpoint_of;
 use crate::{
-    api::Context,
+    api::{Context, messages::default_message},
     common::{BrokerId, ErrorCode, hash::partition_for, topic_name::GROUP_METADATA_TOPIC},
     metadata::MetadataImage,
 };
@@ -71,7 +71,7 @@ fn single(found: Result<Node, ErrorCode>) -> FindCoordinatorResponse {
     // Kafka sends the name of the code even when it is NONE.
     FindCoordinatorResponse::default()
         .with_error_code(code.code())
-        .with_error_message(Some(StrBytes::from_static_str(message(code))))
+        .with_error_message(Some(StrBytes::from_static_str(default_message(code))))
         .with_node_id(WireBrokerId(id))
         .with_host(StrBytes::from_string(host))
         .with_port(port)
@@ -80,7 +80,7 @@ fn single(found: Result<Node, ErrorCode>) -> FindCoordinatorResponse {
 fn batched(key: StrBytes, found: Result<Node, ErrorCode>) -> Coordinator {
     let unknown_type = found == Err(ErrorCode::InvalidRequest);
     let (code, (id, host, port)) = split(found);
-    let message = if unknown_type { message(code) } else { "" };
+    let message = if unknown_type { default_message(code) } else { "" };
     Coordinator::default()
         .with_key(key)
         .with_error_code(code.code())
@@ -94,17 +94,6 @@ fn split(found: Result<Node, ErrorCode>) -> (ErrorCode, (BrokerId, String, i32))
     match found {
         Ok((id, host, port)) => (ErrorCode::None, (id, host, i32::from(port))),
         Err(code) => (code, (-1, String::new(), -1)),
-    }
-}
-
-fn message(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::CoordinatorNotAvailable => "The coordinator is not available.",
-        ErrorCode::InvalidRequest => {
-            "This most likely occurs because of a request being malformed by the client library or the message was \
-             sent to an incompatible broker. See the broker logs for more details."
-        }
-        other => other.name(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     common::{BrokerId, Timestamp},
     coordination::{
         CoordinationError, CreateMode, MultiOp, MultiResult,
-        znode::{controller, paths},
+        znode::{controller, notification, paths},
     },
 };
 
@@ -70,6 +70,13 @@ impl ClusterStore {
     /// Steps down, if this is still the controller that won with `guard`.
     pub async fn resign_controller(&self, guard: i32) -> Result<(), CoordinationError> {
         self.delete_all(Some(guard), &[paths::CONTROLLER.to_owned()]).await
+    }
+
+    /// Tells the controller that a log dir of `broker` failed: it finds out by LeaderAndIsr what was in it.
+    pub async fn announce_log_dir_failure(&self, broker: BrokerId) -> Result<(), CoordinationError> {
+        let announcement = format!("{}/{}", paths::LOG_DIR_EVENT_NOTIFICATION, paths::LOG_DIR_EVENT_PREFIX);
+        let data = notification::encode_log_dir_failure(broker);
+        self.store.create(&announcement, data, CreateMode::PersistentSequential).await.map(drop)
     }
 
     /// Leftovers that a new controller reads from the state itself.

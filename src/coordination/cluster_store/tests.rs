@@ -153,6 +153,14 @@ async fn changes_of_configuration_are_announced_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_failed_log_dir_is_announced_as_kafka_does() {
+    let (store, cluster) = cluster().await;
+    cluster.announce_log_dir_failure(7).await.unwrap();
+    let (data, _) = store.get("/log_dir_event_notification/log_dir_event_0000000000", false).await.unwrap();
+    assert_eq!(&data[..], br#"{"version":1,"broker":7,"event":1}"#);
+}
+
+#[tokio::test]
 async fn producer_id_blocks_never_overlap() {
     let (store, cluster) = cluster().await;
     assert_eq!(cluster.allocate_producer_id_block(1).await.unwrap(), (0, 1000));

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{BadZnode, json, parse};
+use crate::common::BrokerId;
 
 const WHAT: &str = "configuration change";
 
@@ -28,6 +29,23 @@ struct Any {
 #[must_use]
 pub fn encode(entity_path: &str) -> Bytes {
     json(&V2 { version: 2, entity_path })
+}
+
+#[derive(Serialize)]
+struct LogDirEvent {
+    version: i32,
+    broker: BrokerId,
+    event: i32,
+}
+
+/// The only event there is: a log dir failed.
+const LOG_DIR_FAILURE: i32 = 1;
+
+/// `/log_dir_event_notification/log_dir_event_<seq>`: a log dir of `broker` failed
+/// (class `LogDirEventNotificationSequenceZNode`).
+#[must_use]
+pub fn encode_log_dir_failure(broker: BrokerId) -> Bytes {
+    json(&LogDirEvent { version: 1, broker, event: LOG_DIR_FAILURE })
 }
 
 /// The entity's path, whichever version announced it.

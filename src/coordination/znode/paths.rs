@@ -15,6 +15,8 @@ pub const CONFIG_CHANGES: &str = "/config/changes";
 pub const CONFIG_CHANGE_PREFIX: &str = "config_change_";
 pub const ISR_CHANGE_NOTIFICATION: &str = "/isr_change_notification";
 pub const LOG_DIR_EVENT_NOTIFICATION: &str = "/log_dir_event_notification";
+/// Prefix of the sequential nodes announcing a failed log dir.
+pub const LOG_DIR_EVENT_PREFIX: &str = "log_dir_event_";
 pub const PRODUCER_ID_BLOCK: &str = "/latest_producer_id_block";
 pub const FEATURE: &str = "/feature";
 

@@ -7,5 +7,5 @@ pub mod server;
 
 pub use broker_topic::{BrokerTopicMetrics, BrokerTopicStats};
 pub use replica_manager::{PurgatoryMetrics, ReplicaManagerMetrics};
-pub use request::RequestMetrics;
-pub use server::ServerMetrics;
+pub use request::{CountedApi, RequestMetrics};
+pub use server::{BrokerState, ServerMetrics};

@@ -2,10 +2,28 @@
 
 crate::metrics! {
     pub struct ServerMetrics {
-        /// 0 not running, 1 starting, 2 recovering, 3 running, 6 pending controlled shutdown, 7 shutting down.
+        /// A [`BrokerState`].
         broker_state: Gauge = "kafka.server:type=KafkaServer,name=BrokerState";
         /// Incremental fetch sessions (KIP-227).
         incremental_fetch_sessions: Gauge = "kafka.server:type=FetchSessionCache,name=NumIncrementalFetchSessions";
         incremental_fetch_partitions_cached: Gauge = "kafka.server:type=FetchSessionCache,name=NumIncrementalFetchPartitionsCached";
+    }
+}
+
+/// Where a broker is in its life (enum `BrokerState`); dashboards know the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerState {
+    NotRunning = 0,
+    Starting = 1,
+    /// Loading logs.
+    Recovery = 2,
+    Running = 3,
+    PendingControlledShutdown = 6,
+    ShuttingDown = 7,
+}
+
+impl ServerMetrics {
+    pub fn enter(&self, state: BrokerState) {
+        self.broker_state.set(state as i64);
     }
 }

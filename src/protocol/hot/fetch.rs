@@ -80,7 +80,7 @@ pub struct DivergingEpoch {
 pub struct TooLarge;
 
 impl FetchPartitionOut {
-    /// No records, no marks.
+    /// No records, no marks. The aborted transactions are none rather than null, as in Kafka for what was not read.
     #[must_use]
     pub fn failed(index: i32, error: ErrorCode) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl FetchPartitionOut {
             high_watermark: NO_OFFSET,
             last_stable_offset: NO_OFFSET,
             log_start_offset: NO_OFFSET,
-            aborted: None,
+            aborted: Some(Vec::new()),
             preferred_read_replica: -1,
             diverging_epoch: None,
             current_leader: None,

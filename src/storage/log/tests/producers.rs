@@ -1,3 +1,5 @@
+//! What a log remembers of producers and transactions.
+
 use super::*;
 use crate::common::ErrorCode;
 

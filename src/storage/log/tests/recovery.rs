@@ -1,3 +1,5 @@
+//! Logs that were damaged, or not closed.
+
 use super::*;
 
 /// Files of the newest state that a crash or a careless hand may damage.

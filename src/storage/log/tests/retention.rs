@@ -1,3 +1,5 @@
+//! What retention and truncation take away.
+
 use super::*;
 use crate::common::ErrorCode;
 

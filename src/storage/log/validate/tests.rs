@@ -292,6 +292,20 @@ fn the_count_of_records_is_that_of_the_payload() {
     }
 }
 
+/// Java's readers have a code for bytes that end, and none for a number that does not.
+#[test]
+fn a_size_without_an_end_is_no_record() {
+    let mut records = three(CompressionType::None).build();
+    records[61..].fill(0xff);
+    assert_eq!(refusal(validate(records, &LogConfig::default())).0, ErrorCode::UnknownServerError);
+    let mut records = three(CompressionType::None).build();
+    records.truncate(61);
+    records.extend_from_slice(&[0xff; 4]);
+    let length = records.len() as i32 - 12;
+    records[8..12].copy_from_slice(&length.to_be_bytes());
+    assert_eq!(refusal(validate(records, &LogConfig::default())).0, ErrorCode::InvalidRecord);
+}
+
 #[test]
 fn two_batches_are_one_too_many() {
     let twice = [three(CompressionType::None).build(), three(CompressionType::None).build()].concat();
@@ -310,7 +324,12 @@ fn offsets_that_do_not_count_up_are_given_anew() {
         for offset in [0, 0, 2] {
             batch.append_with_offset(offset, 900, Some(b"k"), None, std::iter::empty());
         }
-        let done = validate(batch.build(), &LogConfig::default()).unwrap();
+        let done = validate(batch.build(), &LogConfig::default());
+        if codec != CompressionType::None {
+            assert_eq!(refusal(done).0, ErrorCode::UnknownServerError);
+            continue;
+        }
+        let done = done.unwrap();
         assert!(done.converted);
         assert_eq!(records_of(&done.records), [(100, 900), (101, 900), (102, 900)]);
     }

@@ -1,0 +1,70 @@
+//! Which store coordinates this broker: ZooKeeper where `zookeeper.connect` names one, else the embedded one.
+
+use std::sync::Arc;
+
+use super::launch::LaunchError;
+use crate::{
+    common::BrokerId,
+    config::BrokerConfig,
+    coordination::{ClusterStore, EmbeddedStore, ZookeeperConfig, ZookeeperStore},
+};
+
+/// The embedded store's file, in the first log dir: Kafka looks at folders there, not at files.
+const STORE_FILE: &str = "monedula-coordination.redb";
+
+/// The store, and its session where it has to be closed.
+pub struct Coordination {
+    pub cluster: Arc<ClusterStore>,
+    zookeeper: Option<Arc<ZookeeperStore>>,
+}
+
+impl Coordination {
+    pub async fn open(keys: &BrokerConfig) -> Result<Self, LaunchError> {
+        let refuse = |fault: crate::coordination::CoordinationError| LaunchError(fault.to_string());
+        let connect = keys.zookeeper.zookeeper_connect.as_deref().map(str::trim).unwrap_or_default();
+        if connect.is_empty() {
+            let Some(first) = keys.log_dirs().first() else { return Err(LaunchError("log.dirs is empty".to_owned())) };
+            let store = EmbeddedStore::open(first.join(STORE_FILE)).map_err(refuse)?;
+            return Ok(Self { cluster: Arc::new(ClusterStore::new(store)), zookeeper: None });
+        }
+        if keys.zookeeper.zookeeper_ssl_client_enable || keys.zookeeper.zookeeper_set_acl {
+            return Err(LaunchError(
+                "zookeeper.ssl.client.enable and zookeeper.set.acl are not built yet: neither may be true".to_owned(),
+            ));
+        }
+        let config = ZookeeperConfig {
+            connect: connect.to_owned(),
+            session_timeout_ms: keys.zookeeper.zookeeper_session_timeout_ms.max(1).unsigned_abs(),
+            connection_timeout_ms: keys.zookeeper_connection_timeout_ms().max(1).unsigned_abs(),
+            max_in_flight: usize::try_from(keys.zookeeper.zookeeper_max_in_flight_requests).unwrap_or(1),
+        };
+        tracing::info!(connect, "connecting to ZooKeeper");
+        let store = ZookeeperStore::connect(config).await.map_err(refuse)?;
+        let cluster = Arc::new(ClusterStore::new(Arc::clone(&store) as _));
+        Ok(Self { cluster, zookeeper: Some(store) })
+    }
+
+    /// An embedded store belongs to its log dirs and learns from them; ZooKeeper knows better than a folder does.
+    pub fn learns_from_disk(&self) -> bool {
+        self.zookeeper.is_none()
+    }
+
+    /// A single broker must not sit down among others: it neither replicates nor hears of their leaders.
+    pub async fn refuse_company(&self, broker_id: BrokerId) -> Result<(), LaunchError> {
+        let brokers = self.cluster.brokers(false).await.map_err(|fault| LaunchError(fault.to_string()))?;
+        match brokers.iter().find(|broker| broker.id != broker_id) {
+            None => Ok(()),
+            Some(other) => Err(LaunchError(format!(
+                "broker {} is registered in this ZooKeeper: clusters of several brokers are not built yet",
+                other.id
+            ))),
+        }
+    }
+
+    /// Ends the session, so that ephemeral nodes go at once.
+    pub async fn close(&self) {
+        if let Some(zookeeper) = &self.zookeeper {
+            zookeeper.close().await;
+        }
+    }
+}
