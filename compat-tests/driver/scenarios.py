@@ -6,8 +6,8 @@ import traceback
 import harness
 import proc
 import probes
-import scenario_clients as clients
 import scenario_cleaner
+import scenario_clients as clients
 import scenario_crash
 import scenario_disk
 import scenario_hostile
@@ -90,12 +90,12 @@ ALL = [
     ("client-franz-go", True, clients.guarded(clients.franz, clients.needs_franz)),
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
+    ("cleaner", True, scenario_cleaner.clean_by_both),
     ("zookeeper-in-place", True, scenario_disk.in_place),
     ("zookeeper-store", True, scenario_disk.store_tests),
     ("hostile", True, scenario_hostile.hostile),
     ("partitions-10000", False, scenario_hostile.many_partitions),
     ("transactions-crash", False, scenario_transactions.crash),
-    ("cleaner", True, scenario_cleaner.clean_by_both),
     ("crash-loop", False, scenario_crash.crash_loop),
     ("power-cut", False, scenario_crash.power_cut),
 ]

@@ -8,6 +8,7 @@
 
 pub mod choose;
 mod cleaned_segment;
+#[allow(clippy::module_inception)]
 pub mod cleaner;
 pub mod filter;
 pub mod manager;

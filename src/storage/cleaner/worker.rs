@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -35,6 +35,8 @@ pub struct LogCleaner {
     throttler: Throttler,
     /// Threads of another generation than this one stop.
     generation: AtomicU64,
+    /// No thread starts any more.
+    closed: AtomicBool,
     sleepers: Mutex<()>,
     wake: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -55,6 +57,7 @@ impl LogCleaner {
             config: Mutex::new(config),
             throttler,
             generation: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             sleepers: Mutex::new(()),
             wake: Condvar::new(),
             threads: Mutex::new(Vec::new()),
@@ -67,6 +70,9 @@ impl LogCleaner {
         let config = self.config.lock().clone();
         let generation = self.generation.load(Ordering::Acquire);
         let mut threads = self.threads.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
         for number in 0..config.threads.max(1) {
             let (cleaner, config) = (Arc::clone(self), config.clone());
             let run = move || cleaner.run(generation, &config);
@@ -77,8 +83,13 @@ impl LogCleaner {
         }
     }
 
-    /// Stops the threads and waits for them; a cleaning that is under way is given up.
+    /// Stops the threads for good and waits for them; a cleaning that is under way is given up.
     pub fn shutdown(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    fn stop(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         {
             let _sleepers = self.sleepers.lock();
@@ -96,7 +107,7 @@ impl LogCleaner {
         if *self.config.lock() == config {
             return;
         }
-        self.shutdown();
+        self.stop();
         self.throttler.set_rate(config.max_io_bytes_per_second);
         *self.config.lock() = config;
         self.start();

@@ -1,5 +1,7 @@
 //! Which offsets, which log, which segments.
 
+#![allow(clippy::single_range_in_vec_init)]
+
 use crate::storage::cleaner::choose::{
     Dirtiness, LogFacts, OffsetsToClean, SegmentFacts, SegmentSize, group_segments, needs_cleaning,
 };
