@@ -177,6 +177,9 @@ COMMON_MASKS = [
     (r"(deadlineMs|tries|nextAllowedTryMs)=\d+", r"\1=N"),
     (r"timed out at \d+ after \d+", "timed out at T after N"),
     (r"correlation id \d+", "correlation id N"),
+    # An admin call whose time ends while it asks for metadata again and again: in which of its states that finds it is chance.
+    (r"TimeoutException: (?:Timed out waiting for a node assignment\. Call: (\w+)\(api=METADATA\)"
+     r"|Call\(callName=(\w+)\(api=METADATA\)[^\n<]*timed out at T after N attempt\(s\))(?: <- DisconnectException)?", r"TimeoutException: \1\2 found no leader"),
     (r"[ \t]+\n", "\n"),
     (r"[ \t]{2,}", "  "),
 ]
