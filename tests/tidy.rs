@@ -51,7 +51,10 @@ const PURE: &[&str] = &[
     "coordination/znode/",
     "coordination/embedded/tree.rs",
     "replication/partition",
+    "coordinator/codec.rs",
     "coordinator/group",
+    "coordinator/machine.rs",
+    "coordinator/transaction",
     "controller/state",
     "api/data/fetch_session.rs",
 ];

@@ -12,6 +12,7 @@ import scenario_crash
 import scenario_disk
 import scenario_hostile
 import scenario_tools
+import scenario_transactions
 
 
 class Run:
@@ -77,6 +78,11 @@ ALL = [
     ("probe-groups", True, shared(probes.group_probe)),
     ("probe-admin", True, shared(probes.admin_probe)),
     ("probe-frames", True, shared(probes.frames_probe)),
+    ("transactions-java", True, shared(scenario_transactions.java_transactions)),
+    ("transactions-probe", True, shared(scenario_transactions.probe_transactions)),
+    ("transactions-tool", True, shared(scenario_transactions.tool_transactions)),
+    ("transactions-librdkafka", True,
+     clients.guarded(scenario_transactions.rdkafka_transactions, clients.needs_librdkafka)),
     ("client-java", True, shared(clients.java_client)),
     ("client-librdkafka", True, clients.guarded(clients.librdkafka, clients.needs_librdkafka)),
     ("client-kcat", True, clients.guarded(clients.kcat, clients.needs_kcat)),
@@ -89,6 +95,7 @@ ALL = [
     ("zookeeper-store", True, scenario_disk.store_tests),
     ("hostile", True, scenario_hostile.hostile),
     ("partitions-10000", False, scenario_hostile.many_partitions),
+    ("transactions-crash", False, scenario_transactions.crash),
     ("crash-loop", False, scenario_crash.crash_loop),
     ("power-cut", False, scenario_crash.power_cut),
 ]

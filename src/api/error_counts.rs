@@ -1,19 +1,20 @@
 //! Which error codes an answer holds, for `RequestMetrics.ErrorsPerSec` (`AbstractResponse.errorCounts`).
 
 use kafka_protocol::messages::{
-    AddOffsetsToTxnResponse, AlterClientQuotasResponse, AlterConfigsResponse, AlterPartitionReassignmentsResponse,
-    AlterReplicaLogDirsResponse, AlterUserScramCredentialsResponse, ApiVersionsResponse, ConsumerGroupDescribeResponse,
-    ConsumerGroupHeartbeatResponse, ControlledShutdownResponse, CreateAclsResponse, CreateDelegationTokenResponse,
-    CreatePartitionsResponse, CreateTopicsResponse, DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse,
-    DeleteTopicsResponse, DescribeAclsResponse, DescribeClientQuotasResponse, DescribeClusterResponse,
-    DescribeConfigsResponse, DescribeDelegationTokenResponse, DescribeGroupsResponse, DescribeLogDirsResponse,
-    DescribeProducersResponse, DescribeTransactionsResponse, DescribeUserScramCredentialsResponse,
-    ElectLeadersResponse, EndTxnResponse, ExpireDelegationTokenResponse, FindCoordinatorResponse, HeartbeatResponse,
-    IncrementalAlterConfigsResponse, InitProducerIdResponse, JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse,
-    ListOffsetsResponse, ListPartitionReassignmentsResponse, ListTransactionsResponse, MetadataResponse,
-    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse,
-    RenewDelegationTokenResponse, SaslAuthenticateResponse, SaslHandshakeResponse, SyncGroupResponse,
-    TxnOffsetCommitResponse, UpdateFeaturesResponse, UpdateMetadataResponse,
+    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, AlterClientQuotasResponse, AlterConfigsResponse,
+    AlterPartitionReassignmentsResponse, AlterReplicaLogDirsResponse, AlterUserScramCredentialsResponse,
+    ApiVersionsResponse, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, ControlledShutdownResponse,
+    CreateAclsResponse, CreateDelegationTokenResponse, CreatePartitionsResponse, CreateTopicsResponse,
+    DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeAclsResponse,
+    DescribeClientQuotasResponse, DescribeClusterResponse, DescribeConfigsResponse, DescribeDelegationTokenResponse,
+    DescribeGroupsResponse, DescribeLogDirsResponse, DescribeProducersResponse, DescribeTransactionsResponse,
+    DescribeUserScramCredentialsResponse, ElectLeadersResponse, EndTxnResponse, ExpireDelegationTokenResponse,
+    FindCoordinatorResponse, HeartbeatResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse,
+    JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, ListPartitionReassignmentsResponse,
+    ListTransactionsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
+    OffsetForLeaderEpochResponse, RenewDelegationTokenResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+    SyncGroupResponse, TxnOffsetCommitResponse, UpdateFeaturesResponse, UpdateMetadataResponse,
+    WriteTxnMarkersResponse,
 };
 
 use crate::protocol::hot::{fetch::FetchResponse, produce::ProduceResponse};
@@ -93,6 +94,7 @@ error_counts! {
     TxnOffsetCommitResponse: (topics partitions);
     UpdateFeaturesResponse: (), (results);
     UpdateMetadataResponse: ();
+    WriteTxnMarkersResponse: (markers topics partitions);
 }
 
 /// From version 4 on each coordinator has its own code.
@@ -118,6 +120,19 @@ impl ErrorCounts for OffsetFetchResponse {
             let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
             partitions.for_each(|partition| count(partition.error_code));
         }
+    }
+}
+
+/// From version 4 on the answer has a code of its own.
+impl ErrorCounts for AddPartitionsToTxnResponse {
+    fn count_errors(&self, count: &mut dyn FnMut(i16)) {
+        if self.results_by_topic_v3_and_below.is_empty() {
+            count(self.error_code);
+        }
+        let batched = self.results_by_transaction.iter().flat_map(|transaction| &transaction.topic_results);
+        let topics = self.results_by_topic_v3_and_below.iter().chain(batched);
+        let partitions = topics.flat_map(|topic| &topic.results_by_partition);
+        partitions.for_each(|partition| count(partition.partition_error_code));
     }
 }
 

@@ -9,6 +9,7 @@ pub mod group;
 pub mod messages;
 pub mod metadata;
 pub mod table;
+pub mod transaction;
 
 pub use context::{ConnectionInfo, Context, Services};
 pub use dispatch::{BadRequest, Reply, dispatch};

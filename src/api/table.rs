@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use super::{
     Context, admin, data,
     dispatch::{BadRequest, Reply, decode, encode},
-    group, metadata,
+    group, metadata, transaction,
 };
 use crate::metrics::catalog::{CountedApi, RequestMetrics};
 
@@ -69,6 +69,11 @@ api_table! {
     typed 21 DeleteRecords           0..=2  => data::delete_records;
     typed 22 InitProducerId          0..=5  => data::init_producer_id;
     typed 23 OffsetForLeaderEpoch    0..=4  => data::offset_for_leader_epoch;
+    typed 24 AddPartitionsToTxn      0..=5  => transaction::add_partitions_to_txn;
+    typed 25 AddOffsetsToTxn         0..=4  => transaction::add_offsets_to_txn;
+    typed 26 EndTxn                  0..=4  => transaction::end_txn;
+    typed 27 WriteTxnMarkers         0..=1  => transaction::write_txn_markers;
+    typed 28 TxnOffsetCommit         0..=4  => transaction::txn_offset_commit;
     typed 32 DescribeConfigs         0..=4  => admin::describe_configs;
     typed 33 AlterConfigs            0..=2  => admin::alter_configs;
     typed 35 DescribeLogDirs         0..=4  => admin::describe_log_dirs;
@@ -78,6 +83,8 @@ api_table! {
     typed 47 OffsetDelete            0..=0  => group::offset_delete;
     typed 60 DescribeCluster         0..=1  => metadata::describe_cluster;
     typed 61 DescribeProducers       0..=0  => data::describe_producers;
+    typed 65 DescribeTransactions    0..=0  => transaction::describe_transactions;
+    typed 66 ListTransactions        0..=1  => transaction::list_transactions;
 }
 
 /// Counters for every row.

@@ -275,7 +275,8 @@ fn claims_cost_nothing() {
     eventually("all are connected", || world.server.connections() == clients.len());
     std::thread::sleep(Duration::from_millis(100));
     let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 100 << 20, "{grown}");
+    // Of 20 GB claimed. Other tests of this process allocate meanwhile: the bound leaves them room.
+    assert!(grown < 400 << 20, "{grown}");
 }
 
 #[test]

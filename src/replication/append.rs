@@ -62,7 +62,7 @@ impl ReplicaManager {
         internal_allowed: bool,
         now: Timestamp,
     ) -> (AppendResult, Option<(PartitionKey, TopicPartition, Offset)>) {
-        let AppendRequest { topic_partition, records } = request;
+        let AppendRequest { topic_partition, records, verification } = request;
         let all_topics = &self.topic_stats.all_topics;
         all_topics.total_produce_requests.mark(1);
         if !internal_allowed && topic_name::is_internal(&topic_partition.topic) {
@@ -74,7 +74,7 @@ impl ReplicaManager {
         };
         partition.topic_metrics.total_produce_requests.mark(1);
         let bytes = records.len();
-        match partition.append_as_leader(records, acks, origin, now) {
+        match partition.append_as_leader(records, acks, origin, verification, now) {
             Ok((info, high_watermark)) => {
                 for counters in [all_topics, &partition.topic_metrics] {
                     counters.bytes_in.mark(bytes as u64);

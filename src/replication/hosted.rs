@@ -12,7 +12,7 @@ use super::{
 use crate::{
     common::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicPartition},
     metrics::BrokerTopicMetrics,
-    storage::{AppendInfo, AppendOrigin, StorageError, UnifiedLog},
+    storage::{AppendInfo, AppendOrigin, StorageError, UnifiedLog, Verification},
 };
 
 /// A partition hosted on this broker.
@@ -69,6 +69,7 @@ impl Partition {
         records: BytesMut,
         acks: i16,
         origin: AppendOrigin,
+        verification: Verification,
         now: Timestamp,
     ) -> Result<(AppendInfo, Option<Offset>), AppendFailure> {
         let state = self.state.read();
@@ -79,8 +80,8 @@ impl Partition {
         if acks == -1 && state.is_under_min_isr(min_insync_replicas) {
             return Err(AppendFailure::Refused(ErrorCode::NotEnoughReplicas));
         }
-        let info =
-            self.log.append_as_leader(records, state.leader_epoch(), origin, now).map_err(AppendFailure::Storage)?;
+        let appended = self.log.append_verified(records, state.leader_epoch(), origin, verification, now);
+        let info = appended.map_err(AppendFailure::Storage)?;
         let high_watermark = self.advance_high_watermark(&state, now, min_insync_replicas);
         Ok((info, high_watermark))
     }

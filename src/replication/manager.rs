@@ -19,7 +19,10 @@ use crate::{
     metadata::MetadataCache,
     metrics::{BrokerTopicStats, ReplicaManagerMetrics, catalog::PurgatoryMetrics},
     protocol::chunk::Records,
-    storage::{AbortedTxn, FetchIsolation, LogManager, OffsetAndEpoch, StorageError, UnifiedLog, error::RecordError},
+    storage::{
+        AbortedTxn, FetchIsolation, LogManager, OffsetAndEpoch, StorageError, UnifiedLog, Verification,
+        error::RecordError,
+    },
 };
 
 /// What the manager needs to know of the broker's configuration.
@@ -35,6 +38,8 @@ pub struct ReplicaConfig {
 pub struct AppendRequest {
     pub topic_partition: TopicPartition,
     pub records: BytesMut,
+    /// What is known of the transaction that the records belong to.
+    pub verification: Verification,
 }
 
 /// One partition's answer (ProduceResponse's PartitionProduceResponse).

@@ -65,7 +65,11 @@ impl Broker {
     }
 
     async fn append(&self, tp: &TopicPartition, acks: i16, timestamps: &[i64]) -> AppendResult {
-        let requests = vec![AppendRequest { topic_partition: tp.clone(), records: batch(timestamps) }];
+        let requests = vec![AppendRequest {
+            topic_partition: tp.clone(),
+            records: batch(timestamps),
+            verification: crate::storage::Verification::NotRequired,
+        }];
         self.replicas.append(requests, acks, 50, AppendOrigin::Client, false).await.remove(0)
     }
 

@@ -7,7 +7,10 @@ use tokio::sync::mpsc;
 use super::topic_configs::TopicConfigs;
 use crate::{
     api::Services,
-    common::{ErrorCode, TopicPartition, topic_name::GROUP_METADATA_TOPIC},
+    common::{
+        ErrorCode, TopicPartition,
+        topic_name::{self, GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
+    },
     controller::output::{ControllerOutput, LeaderAndIsrPartition},
     metadata::MetadataDelta,
     replication::PartitionStateChange,
@@ -41,11 +44,11 @@ impl Apply {
     async fn leader_and_isr(&self, partitions: Vec<LeaderAndIsrPartition>) {
         self.learn_configs(&partitions).await;
         let changes: Vec<PartitionStateChange> = partitions.into_iter().map(|it| self.state_change(it)).collect();
-        let groups: Vec<(i32, i32, bool)> = changes
+        let coordinators: Vec<(TopicPartition, i32, bool)> = changes
             .iter()
-            .filter(|change| &*change.topic_partition.topic == GROUP_METADATA_TOPIC)
+            .filter(|change| topic_name::is_internal(&change.topic_partition.topic))
             .map(|change| {
-                (change.topic_partition.partition, change.leader_epoch, change.leader == self.services.broker_id)
+                (change.topic_partition.clone(), change.leader_epoch, change.leader == self.services.broker_id)
             })
             .collect();
         let names: Vec<TopicPartition> = changes.iter().map(|change| change.topic_partition.clone()).collect();
@@ -53,12 +56,25 @@ impl Apply {
         for (tp, code) in names.iter().zip(codes).filter(|(_, code)| !code.is_none()) {
             tracing::error!(partition = %tp, %code, "cannot host the partition");
         }
-        for (partition, epoch, leads) in groups {
-            if leads {
-                self.services.groups.on_elected(partition, epoch);
-            } else {
-                self.services.groups.on_resigned(partition, Some(epoch));
-            }
+        for (tp, epoch, leads) in coordinators {
+            if leads { self.elected(&tp, epoch) } else { self.resigned(&tp, Some(epoch)) }
+        }
+    }
+
+    /// This broker is the coordinator of what lives in the partition, if it is a coordinator's.
+    fn elected(&self, tp: &TopicPartition, epoch: i32) {
+        match &*tp.topic {
+            GROUP_METADATA_TOPIC => self.services.groups.on_elected(tp.partition, epoch),
+            TRANSACTION_STATE_TOPIC => self.services.transactions.on_elected(tp.partition, epoch),
+            _ => {}
+        }
+    }
+
+    fn resigned(&self, tp: &TopicPartition, epoch: Option<i32>) {
+        match &*tp.topic {
+            GROUP_METADATA_TOPIC => self.services.groups.on_resigned(tp.partition, epoch),
+            TRANSACTION_STATE_TOPIC => self.services.transactions.on_resigned(tp.partition, epoch),
+            _ => {}
         }
     }
 
@@ -116,9 +132,7 @@ impl Apply {
     }
 
     fn stop_replica(&self, tp: &TopicPartition, delete: bool) -> ErrorCode {
-        if &*tp.topic == GROUP_METADATA_TOPIC {
-            self.services.groups.on_resigned(tp.partition, None);
-        }
+        self.resigned(tp, None);
         self.services.replicas.stop_replica(tp, delete)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::scheduler::Task;
 use crate::{api::Services, common::Timestamp, config::BrokerConfig, storage::LogManager};
 
@@ -10,11 +12,20 @@ use crate::{api::Services, common::Timestamp, config::BrokerConfig, storage::Log
 struct Reach {
     services: Arc<Services>,
     logs: Arc<LogManager>,
+    /// Coordinators append, which may mean to wait: not on the scheduler's thread.
+    runtime: Handle,
 }
 
-/// Every recurring task with its first delay and period, in milliseconds.
+impl Reach {
+    fn spawn(&self, run: fn(&Services)) {
+        let services = Arc::clone(&self.services);
+        self.runtime.spawn(async move { run(&services) });
+    }
+}
+
+/// To be called within a runtime. Every recurring task with its first delay and period, in milliseconds.
 pub fn tasks(config: &BrokerConfig, services: &Arc<Services>, logs: &Arc<LogManager>) -> Vec<Task> {
-    let reach = Reach { services: Arc::clone(services), logs: Arc::clone(logs) };
+    let reach = Reach { services: Arc::clone(services), logs: Arc::clone(logs), runtime: Handle::current() };
     let delay = config.log.log_initial_task_delay_ms;
     let every = |name, initial_delay_ms, period_ms, run: fn(&Reach, Timestamp)| {
         let reach = reach.clone();
@@ -25,6 +36,8 @@ pub fn tasks(config: &BrokerConfig, services: &Arc<Services>, logs: &Arc<LogMana
     let offset_interval_ms = i64::from(config.log.log_flush_offset_checkpoint_interval_ms);
     let high_watermark_interval_ms = config.replication.replica_high_watermark_checkpoint_interval_ms;
     let expiry_interval_ms = i64::from(config.transaction.producer_id_expiration_check_interval_ms);
+    let abort_interval_ms = i64::from(config.transaction.transaction_abort_timed_out_transaction_cleanup_interval_ms);
+    let id_interval_ms = i64::from(config.transaction.transaction_remove_expired_transaction_cleanup_interval_ms);
     vec![
         every("kafka-log-retention", delay, config.log.log_retention_check_interval_ms, |it, now| {
             it.logs.delete_old_segments(now);
@@ -45,6 +58,12 @@ pub fn tasks(config: &BrokerConfig, services: &Arc<Services>, logs: &Arc<LogMana
         }),
         every("PeriodicProducerExpirationCheck", expiry_interval_ms, expiry_interval_ms, |it, now| {
             it.logs.expire_producers(now);
+        }),
+        every("transaction-abort", abort_interval_ms, abort_interval_ms, |it, _| {
+            it.spawn(|services| services.transactions.abort_timed_out());
+        }),
+        every("transactionalId-expiration", id_interval_ms, id_interval_ms, |it, _| {
+            it.spawn(|services| services.transactions.expire_ids());
         }),
     ]
 }

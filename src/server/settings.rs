@@ -8,7 +8,7 @@ use std::{
 use crate::{
     admin::AdminConfig,
     config::BrokerConfig,
-    coordinator::group::GroupConfig,
+    coordinator::{group::GroupConfig, transaction::TransactionConfig},
     network::{ListenerConfig, NetworkConfig},
     replication::ReplicaConfig,
     storage::LogManagerConfig,
@@ -49,6 +49,16 @@ pub fn groups(config: &BrokerConfig) -> GroupConfig {
         offsets_retention_check_interval_ms: keys.offsets_retention_check_interval_ms,
         commit_timeout_ms: keys.offsets_commit_timeout_ms,
         commit_required_acks: keys.offsets_commit_required_acks,
+    }
+}
+
+pub fn transactions(config: &BrokerConfig) -> TransactionConfig {
+    let keys = &config.transaction;
+    TransactionConfig {
+        transactional_id_expiration_ms: i64::from(keys.transactional_id_expiration_ms),
+        max_timeout_ms: keys.transaction_max_timeout_ms,
+        load_buffer_bytes: keys.transaction_state_log_load_buffer_size,
+        request_timeout_ms: config.general.request_timeout_ms,
     }
 }
 

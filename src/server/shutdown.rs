@@ -51,6 +51,7 @@ impl Broker {
         .await;
         services.server_metrics.enter(BrokerState::ShuttingDown);
         services.groups.shutdown();
+        services.transactions.shutdown();
         for task in tasks {
             task.abort();
         }

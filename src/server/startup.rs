@@ -31,11 +31,19 @@ use super::{
 use crate::{
     admin::Admin,
     api::{Services, data::fetch_session::FetchSessions, table},
-    common::{Clock, topic_name::GROUP_METADATA_TOPIC},
+    common::{
+        Clock,
+        topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
+    },
     config::{BrokerConfig, DynamicConfig, Loggers},
     controller::{adopt::adopt_existing, output::ControllerOutput},
     coordination::{ClusterStore, CoordinationError, znode::broker::BrokerRegistration},
-    coordinator::{group::GroupCoordinator, producer_ids::ProducerIdManager},
+    coordinator::{
+        group::GroupCoordinator,
+        producer_ids::ProducerIdManager,
+        transaction::TransactionCoordinator,
+        txn_markers::{MarkerSender, MarkerWriter},
+    },
     metadata::{Endpoint, MetadataCache, MetadataImage},
     metrics::{ServerMetrics, catalog::BrokerState},
     network::BoundListeners,
@@ -168,8 +176,18 @@ async fn build_services(
         Arc::clone(clock),
         Arc::clone(&metadata),
     );
-    let partitions = offsets_partitions(cluster, &keys).await.map_err(refuse)?;
+    let partitions = partitions_of(cluster, GROUP_METADATA_TOPIC, keys.group.offsets_topic_num_partitions).await?;
     let groups = GroupCoordinator::new(settings::groups(&keys), Arc::clone(&replicas), Arc::clone(clock), partitions);
+    let planned = keys.transaction.transaction_state_log_num_partitions;
+    let partitions = partitions_of(cluster, TRANSACTION_STATE_TOPIC, planned).await?;
+    let settings = settings::transactions(&keys);
+    let transactions = TransactionCoordinator::new(settings, Arc::clone(&replicas), Arc::clone(clock), partitions);
+    let markers = Arc::new(MarkerWriter {
+        replicas: Arc::clone(&replicas),
+        groups: Arc::clone(&groups),
+        clock: Arc::clone(clock),
+        timeout_ms: keys.general.request_timeout_ms,
+    });
     let rules = Arc::new(ConfigRules(Arc::clone(&config)));
     let admin = Arc::new(Admin::new(Arc::clone(cluster), Arc::clone(&metadata), settings::admin(&keys), rules));
     let slots = usize::try_from(keys.network.max_incremental_fetch_session_cache_slots).unwrap_or(0);
@@ -182,6 +200,8 @@ async fn build_services(
         cluster: Arc::clone(cluster),
         replicas,
         groups,
+        transactions,
+        markers,
         admin,
         config,
         loggers: Arc::new(Loggers::new("INFO", &["monedula"], apply_levels)),
@@ -192,11 +212,11 @@ async fn build_services(
     }))
 }
 
-/// How many partitions `__consumer_offsets` has, or will have: where a group lives depends on it.
-async fn offsets_partitions(cluster: &ClusterStore, keys: &BrokerConfig) -> Result<i32, CoordinationError> {
-    let found = cluster.topic_assignments(&[GROUP_METADATA_TOPIC], false).await?;
+/// How many partitions a coordinator's topic has, or will have: where a key lives depends on it.
+async fn partitions_of(cluster: &ClusterStore, topic: &str, planned: i32) -> Result<i32, LaunchError> {
+    let found = cluster.topic_assignments(&[topic], false).await.map_err(refuse)?;
     let partitions = found.first().and_then(|topic| i32::try_from(topic.assignment.partitions.len()).ok());
-    Ok(partitions.unwrap_or(keys.group.offsets_topic_num_partitions))
+    Ok(partitions.unwrap_or(planned))
 }
 
 fn registration(
@@ -242,12 +262,23 @@ fn start_tasks(
     let watch = ConfigWatch { services: Arc::clone(services), configs: Arc::clone(configs), cleaner: cleaner.cloned() };
     let events = services.cluster.store().events();
     let ids = Arc::clone(services);
-    vec![
+    let mut tasks = vec![
         tokio::spawn(apply.run(outputs)),
         tokio::spawn(watch.run(events)),
         services.groups.start(),
+        services.transactions.start(),
         tokio::spawn(async move { ids.producer_ids.run(&ids.cluster).await }),
-    ]
+    ];
+    if let Some(markers) = services.transactions.markers_to_send() {
+        let sender = MarkerSender {
+            broker_id: services.broker_id,
+            metadata: Arc::clone(&services.metadata),
+            transactions: Arc::clone(&services.transactions),
+            writer: Arc::clone(&services.markers),
+        };
+        tasks.push(tokio::spawn(sender.run(markers)));
+    }
+    tasks
 }
 
 /// Whether there is a topic that is not about to be deleted.

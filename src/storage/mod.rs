@@ -14,5 +14,7 @@ mod tasks;
 
 pub use cleaner::{CleanerConfig, LogCleaner};
 pub use error::StorageError;
-pub use log::{AbortedTxn, AppendInfo, AppendOrigin, FetchData, FetchIsolation, OffsetAndEpoch, UnifiedLog};
+pub use log::{
+    AbortedTxn, AppendInfo, AppendOrigin, FetchData, FetchIsolation, OffsetAndEpoch, UnifiedLog, Verification,
+};
 pub use manager::{LogManager, LogManagerConfig};

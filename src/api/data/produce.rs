@@ -1,9 +1,6 @@
 //! Produce (key 0), v0–11.
 //! v2 append time · v3 transactional id, magic 2 only · v5 log start offset · v7 zstd (KIP-110) · v8 record errors (KIP-467)
 //! · v10 current leader (KIP-951) · v11 as v10 (KIP-890)
-//!
-//! Transactions are not served: no coordinator could have added a partition to one, so transactional batches get what
-//! Kafka answers for that, INVALID_TXN_STATE.
 
 use bytes::{Bytes, BytesMut};
 use indexmap::IndexMap;
@@ -12,8 +9,11 @@ use smallvec::{SmallVec, smallvec};
 
 use super::current_leader::current_leader;
 use crate::{
-    api::{BadRequest, Context, Reply},
-    common::{ErrorCode, TopicPartition},
+    api::{
+        BadRequest, Context, Reply,
+        transaction::verify::{Writer, verify},
+    },
+    common::{ErrorCode, ProducerEpoch, ProducerId, TopicPartition},
     metadata::MetadataImage,
     protocol::{
         chunk::Chunk,
@@ -25,7 +25,7 @@ use crate::{
         },
     },
     replication::{AppendRequest, AppendResult},
-    storage::AppendOrigin,
+    storage::{AppendOrigin, Verification},
 };
 
 /// Client id of Kafka's own tools, which may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
@@ -38,7 +38,13 @@ pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> 
     if let Some(refused) = refuse_whole(ctx.version, &request) {
         return Ok(reply(ctx, refuse_all(request, &refused), acks));
     }
-    let (mut response, plan) = admit(ctx, request);
+    let transactional_id = request.transactional_id.clone();
+    let (mut response, mut plan) = admit(ctx, request);
+    if let Some(id) = &transactional_id
+        && !plan.transactional.is_empty()
+    {
+        verify_transaction(ctx, id, &mut plan, &mut response);
+    }
     if !plan.requests.is_empty() {
         let internal_allowed = ctx.client_id.as_str() == ADMIN_CLIENT_ID;
         let replicas = &ctx.services.replicas;
@@ -61,10 +67,18 @@ type RefusedPartition = (StrBytes, ProducePartitionResponse);
 struct Plan {
     requests: Vec<AppendRequest>,
     places: SmallVec<[(usize, usize); 4]>,
+    /// Which of `requests` are written in a transaction, by whom, and the sequence number they begin at.
+    transactional: Vec<Transactional>,
     /// Partitions that do not exist.
     unknown: Vec<RefusedPartition>,
     /// Records that a request of this version may not carry.
     invalid: Vec<RefusedPartition>,
+}
+
+struct Transactional {
+    at: usize,
+    producer: (ProducerId, ProducerEpoch),
+    base_sequence: i32,
 }
 
 /// Sorts out what can be refused without asking the log. What goes to the log has its place in the response already.
@@ -79,7 +93,15 @@ fn admit(ctx: &Context, request: ProduceRequest) -> (ProduceResponse, Plan) {
             let mut outcome = ProducePartitionResponse::failed(partition.index, ErrorCode::None);
             match admit_partition(ctx.version, &image, &topic.name, partition.index, &records) {
                 Ok(topic_partition) => {
-                    plan.requests.push(AppendRequest { topic_partition, records });
+                    let at = plan.requests.len();
+                    let found = transactional_batches(ctx.version, &records).map(|batch| Transactional {
+                        at,
+                        producer: (batch.producer_id, batch.producer_epoch),
+                        base_sequence: batch.base_sequence,
+                    });
+                    plan.transactional.extend(found);
+                    let verification = Verification::NotRequired;
+                    plan.requests.push(AppendRequest { topic_partition, records, verification });
                     plan.places.push((response.topics.len(), partitions.len()));
                     partitions.push(outcome);
                 }
@@ -170,20 +192,74 @@ fn admit_partition(
     let known = image.topic(topic).filter(|_| image.partition(topic, partition).is_some());
     let Some(known) = known else { return Err(Refused::plain(ErrorCode::UnknownTopicOrPartition)) };
     check_produce_records(version, records).map_err(|(code, _)| Refused::plain(code))?;
-    if is_transactional(version, records) {
-        let message = Some("Partition was not added to the transaction".to_owned());
-        return Err(Refused { code: ErrorCode::InvalidTxnState, message });
-    }
     Ok(TopicPartition::new(std::sync::Arc::clone(&known.name), partition))
 }
 
-/// Decided on every batch, not on the request's field (S-7). From version 3 on more than one batch is refused anyway.
 fn is_transactional(version: i16, records: &[u8]) -> bool {
-    let of_transaction = |header: &BatchHeader| header.has_producer_id() && header.is_transactional();
-    if version >= 3 {
-        return BatchHeader::parse(records).is_ok_and(|header| of_transaction(&header));
+    transactional_batches(version, records).next().is_some()
+}
+
+/// Decided on every batch, not on the request's field (S-7). From version 3 on more than one batch is refused anyway.
+fn transactional_batches(version: i16, records: &[u8]) -> impl Iterator<Item = BatchHeader> {
+    let first = (version >= 3).then(|| BatchHeader::parse(records).ok()).flatten();
+    let all = if version >= 3 { &[] } else { records };
+    let headers = first.into_iter().chain(batches(all).map_while(Result::ok).map(|batch| batch.header));
+    headers.filter(|header| header.has_producer_id() && header.is_transactional())
+}
+
+/// Takes out of the plan what its transaction's coordinator does not know of
+/// (`ReplicaManager.handleProduceAppend`).
+fn verify_transaction(ctx: &Context, transactional_id: &str, plan: &mut Plan, response: &mut ProduceResponse) {
+    let mut transactional = std::mem::take(&mut plan.transactional);
+    let Some(producer) = transactional.first().map(|first| first.producer) else { return };
+    let refuse_all = transactional.iter().any(|other| other.producer != producer);
+    transactional.dedup_by_key(|one| one.at);
+    let mut refused: Vec<(usize, Refused)> = Vec::new();
+    if refuse_all {
+        let all = 0..plan.requests.len();
+        refused.extend(all.map(|at| (at, Refused::plain(ErrorCode::InvalidProducerIdMapping))));
+    } else {
+        let asked: Vec<(TopicPartition, i32)> = transactional
+            .iter()
+            .map(|one| (plan.requests[one.at].topic_partition.clone(), one.base_sequence))
+            .collect();
+        let writer = Writer { transactional_id, producer, knows_abortable: ctx.version > 10 };
+        for (one, outcome) in transactional.iter().zip(verify(&ctx.services, writer, &asked)) {
+            match outcome {
+                Ok(verification) => plan.requests[one.at].verification = verification,
+                Err(error) => refused.push((one.at, unverified(error))),
+            }
+        }
     }
-    batches(records).map_while(Result::ok).any(|batch| of_transaction(&batch.header))
+    for (at, refused) in refused.into_iter().rev() {
+        plan.requests.remove(at);
+        let (topic, partition) = plan.places.remove(at);
+        let outcome = &mut response.topics[topic].partitions[partition];
+        outcome.error = refused.code;
+        outcome.error_message = refused.message;
+    }
+}
+
+/// Codes of the coordinator in the words of a produce response.
+fn unverified(error: ErrorCode) -> Refused {
+    match error {
+        ErrorCode::InvalidTxnState => {
+            Refused { code: error, message: Some("Partition was not added to the transaction".to_owned()) }
+        }
+        // To be tried again; clients do that for this code without asking for metadata.
+        ErrorCode::ConcurrentTransactions
+        | ErrorCode::NetworkException
+        | ErrorCode::CoordinatorLoadInProgress
+        | ErrorCode::CoordinatorNotAvailable
+        | ErrorCode::NotCoordinator => {
+            let message = format!(
+                "Unable to verify the partition has been added to the transaction. Underlying error: {}",
+                error.name()
+            );
+            Refused { code: ErrorCode::NotEnoughReplicas, message: Some(message) }
+        }
+        other => Refused::plain(other),
+    }
 }
 
 fn fill(outcome: &mut ProducePartitionResponse, result: AppendResult) {

@@ -12,4 +12,4 @@ pub mod offset_fetch;
 pub mod sync_group;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(in crate::api) mod wire;

@@ -11,28 +11,30 @@ use crate::{
     metadata::MetadataImage,
 };
 
-pub(super) fn shared(text: &StrBytes) -> Arc<str> {
+pub(in crate::api) fn shared(text: &StrBytes) -> Arc<str> {
     Arc::from(text.as_str())
 }
 
-pub(super) fn shared_option(text: Option<&StrBytes>) -> Option<Arc<str>> {
+pub(in crate::api) fn shared_option(text: Option<&StrBytes>) -> Option<Arc<str>> {
     text.map(shared)
 }
 
-pub(super) fn wire(text: &str) -> StrBytes {
+pub(in crate::api) fn wire(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-pub(super) fn wire_option(text: Option<&Arc<str>>) -> Option<StrBytes> {
+pub(in crate::api) fn wire_option(text: Option<&Arc<str>>) -> Option<StrBytes> {
     text.map(|text| wire(text))
 }
 
-pub(super) fn topic_name(topic: &str) -> TopicName {
+pub(in crate::api) fn topic_name(topic: &str) -> TopicName {
     TopicName(wire(topic))
 }
 
 /// Answers per partition, grouped by topic in the order the topics first appear.
-pub(super) fn by_topic<V>(answers: impl IntoIterator<Item = (TopicPartition, V)>) -> IndexMap<Arc<str>, Vec<(i32, V)>> {
+pub(in crate::api) fn by_topic<V>(
+    answers: impl IntoIterator<Item = (TopicPartition, V)>,
+) -> IndexMap<Arc<str>, Vec<(i32, V)>> {
     let mut topics: IndexMap<Arc<str>, Vec<(i32, V)>> = IndexMap::new();
     for (tp, value) in answers {
         topics.entry(tp.topic).or_default().push((tp.partition, value));
@@ -41,7 +43,7 @@ pub(super) fn by_topic<V>(answers: impl IntoIterator<Item = (TopicPartition, V)>
 }
 
 /// Splits what was asked into partitions that exist and answers for those that do not.
-pub(super) fn check_partitions<V>(
+pub(in crate::api) fn check_partitions<V>(
     image: &MetadataImage,
     asked: impl IntoIterator<Item = (TopicPartition, V)>,
 ) -> (IndexMap<TopicPartition, V>, Vec<(TopicPartition, ErrorCode)>) {

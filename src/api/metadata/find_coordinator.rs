@@ -12,7 +12,11 @@ use kafka_protocol::{
 use super::metadata::endpoint_of;
 use crate::{
     api::{Context, messages::default_message},
-    common::{BrokerId, ErrorCode, hash::partition_for, topic_name::GROUP_METADATA_TOPIC},
+    common::{
+        BrokerId, ErrorCode,
+        hash::partition_for,
+        topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
+    },
     metadata::MetadataImage,
 };
 
@@ -37,30 +41,31 @@ pub async fn handle(ctx: &Context, request: FindCoordinatorRequest) -> FindCoord
 }
 
 async fn coordinator(ctx: &Context, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
-    match key_type {
-        GROUP => {}
+    let topic = match key_type {
+        GROUP => GROUP_METADATA_TOPIC,
+        TRANSACTION => TRANSACTION_STATE_TOPIC,
         SHARE if ctx.version < 6 => return Err(ErrorCode::InvalidRequest),
-        // No such coordinator lives here yet.
-        TRANSACTION | SHARE => return Err(ErrorCode::CoordinatorNotAvailable),
+        // No such coordinator lives here.
+        SHARE => return Err(ErrorCode::CoordinatorNotAvailable),
         _ => return Err(ErrorCode::InvalidRequest),
-    }
+    };
     let image = ctx.services.metadata.image();
-    if image.topic(GROUP_METADATA_TOPIC).is_none() {
+    if image.topic(topic).is_none() {
         // Whatever comes of it, the client has to ask again.
-        for (topic, code) in ctx.services.admin.auto_create_topics(&[GROUP_METADATA_TOPIC.to_owned()]).await {
+        for (topic, code) in ctx.services.admin.auto_create_topics(&[topic.to_owned()]).await {
             if code != ErrorCode::LeaderNotAvailable {
-                tracing::warn!(%topic, %code, "cannot create the topic of group offsets");
+                tracing::warn!(%topic, %code, "cannot create a coordinator's topic");
             }
         }
         return Err(ErrorCode::CoordinatorNotAvailable);
     }
-    leader_for(&image, key, &ctx.connection.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
+    leader_for(&image, topic, key, &ctx.connection.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
 }
 
-/// The leader of a group's partition of `__consumer_offsets`, if there is one that the client can reach.
-fn leader_for(image: &MetadataImage, group: &str, listener: &str) -> Option<Node> {
-    let partitions = &image.topic(GROUP_METADATA_TOPIC)?.partitions;
-    let partition = partition_for(group, i32::try_from(partitions.len()).ok()?);
+/// The leader of a key's partition of a coordinator's topic, if there is one that the client can reach.
+fn leader_for(image: &MetadataImage, topic: &str, key: &str, listener: &str) -> Option<Node> {
+    let partitions = &image.topic(topic)?.partitions;
+    let partition = partition_for(key, i32::try_from(partitions.len()).ok()?);
     let leader = partitions.get(usize::try_from(partition).ok()?)?.leader;
     let endpoint = endpoint_of(image, leader, listener)?;
     Some((leader, endpoint.host.clone(), endpoint.port))
@@ -131,9 +136,9 @@ mod tests {
             ..MetadataDelta::default()
         });
         // "b".hashCode() is 98, "a".hashCode() is 97.
-        assert_eq!(leader_for(&image, "b", "L"), Some((1, "h".into(), 9)));
-        assert_eq!(leader_for(&image, "b", "other"), None);
-        assert_eq!(leader_for(&image, "a", "L"), None, "nobody leads partition 1");
+        assert_eq!(leader_for(&image, GROUP_METADATA_TOPIC, "b", "L"), Some((1, "h".into(), 9)));
+        assert_eq!(leader_for(&image, GROUP_METADATA_TOPIC, "b", "other"), None);
+        assert_eq!(leader_for(&image, GROUP_METADATA_TOPIC, "a", "L"), None, "nobody leads partition 1");
         assert_eq!(single(Err(ErrorCode::CoordinatorNotAvailable)).port, -1);
         assert_eq!(single(Ok((1, "h".into(), 9))).error_message.unwrap().as_str(), "NONE");
     }

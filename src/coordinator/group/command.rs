@@ -8,55 +8,18 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::{
-    member::Protocols,
-    records::{CoordinatorRecord, OffsetAndMetadata},
+use super::{member::Protocols, records::OffsetAndMetadata};
+use crate::{
+    common::{ErrorCode, Offset, TopicPartition},
+    coordinator::machine,
 };
-use crate::common::{ErrorCode, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 
-/// The two times a decision needs: one to write down, one to measure with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Milliseconds since 1970: commit timestamps, state timestamps, expiry of offsets.
-    pub wall_ms: Timestamp,
-    /// Never goes back: sessions, rebalances.
-    pub monotonic_ms: i64,
-}
+pub use crate::coordinator::machine::{Now, ReplyTo, TransactionalProducer, WriteOutcome};
 
-/// Names the request that an answer belongs to. Every token given to a command comes back exactly once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ReplyTo(pub u64);
-
-/// What a command decided. The driver sends `replies` at once and appends each of `writes` in order, as one batch each;
-/// the fate of a write goes back in as [`After`], and only that releases the answers that depend on it.
-#[derive(Debug, Default)]
-pub struct Step {
-    pub writes: Vec<Write>,
-    pub replies: Vec<(ReplyTo, Reply)>,
-}
-
-impl Step {
-    #[must_use]
-    pub fn reply(to: ReplyTo, reply: Reply) -> Self {
-        Self { writes: Vec::new(), replies: vec![(to, reply)] }
-    }
-}
-
+/// What a command decided.
+pub type Step = machine::Step<Reply, After, std::convert::Infallible>;
 /// Records that become durable together.
-#[derive(Debug)]
-pub struct Write {
-    pub records: Vec<CoordinatorRecord>,
-    /// Set for TxnOffsetCommit: the batch is transactional.
-    pub transaction: Option<TransactionalProducer>,
-    /// What to do once the write is committed or has failed.
-    pub after: After,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransactionalProducer {
-    pub id: ProducerId,
-    pub epoch: ProducerEpoch,
-}
+pub type Write = machine::Write<After>;
 
 /// A write's continuation, as data.
 #[derive(Debug)]
@@ -96,9 +59,6 @@ pub struct OffsetsWritten {
     pub transaction: Option<TransactionalProducer>,
     pub reply: ReplyTo,
 }
-
-/// How a write ended: the offset of its first record, or why not.
-pub type WriteOutcome = Result<Offset, ErrorCode>;
 
 /// JoinGroup with its version turned into capabilities.
 #[derive(Debug, Clone)]

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    codec::STRING_BYTES_MAX,
     command::{After, CommitOffsets, OffsetsWritten, Reply, ReplyTo, Step, Write, WriteOutcome},
     group::{Env, Group},
     records,
     shard::GroupShard,
     state::GroupState,
 };
-use crate::common::{ErrorCode, TopicPartition};
+use crate::{
+    common::{ErrorCode, TopicPartition},
+    coordinator::codec::STRING_BYTES_MAX,
+};
 
 impl Group {
     pub(super) fn commit(&mut self, env: &mut Env<'_>, cmd: CommitOffsets, reply: ReplyTo) {
@@ -63,7 +65,7 @@ impl Group {
         let records = written.iter().map(|(tp, value)| records::offset_record(&self.id, tp, value)).collect();
         for (tp, value) in &written {
             match cmd.transaction {
-                Some(producer) => self.stage_transactional(producer.id, tp.clone(), value.clone()),
+                Some(producer) => self.stage_transactional(producer.id, tp.clone()),
                 None => {
                     self.pending_offsets.insert(tp.clone(), value.clone());
                 }

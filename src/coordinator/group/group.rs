@@ -13,7 +13,7 @@ use super::{
     command::{JoinReply, JoinedMember, Now, Reply, ReplyTo, Step, SyncReply},
     config::GroupConfig,
     member::{Member, Protocols},
-    offsets::CommittedOffset,
+    offsets::{CommittedOffset, PendingOffset},
     records::OffsetAndMetadata,
     state::GroupState,
     timer::{Timer, TimerTable},
@@ -77,7 +77,7 @@ pub struct Group {
     /// Commits on their way to the log.
     pub(super) pending_offsets: Map<TopicPartition, OffsetAndMetadata>,
     /// Commits of open transactions. An entry without a log offset is still on its way.
-    pub(super) pending_transactions: BTreeMap<ProducerId, Map<TopicPartition, CommittedOffset>>,
+    pub(super) pending_transactions: BTreeMap<ProducerId, Map<TopicPartition, PendingOffset>>,
 }
 
 impl Group {

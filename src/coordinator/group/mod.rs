@@ -9,12 +9,11 @@
 //! | `group` `member` `state` | a group's fields |
 //! | `join` `rebalance` `sync` `heartbeat` `leave` | the rebalance protocol |
 //! | `offsets` `commit` `fetch_offsets` `expire` `delete` | committed offsets |
-//! | `records` `codec` `replay` | what is in the log |
+//! | `records` `replay` | what is in the log |
 //!
 //! One deliberate difference to Kafka: a request that a second request of the same member replaces is answered
 //! REBALANCE_IN_PROGRESS, where Kafka lets it hang until its connection is closed.
 
-mod codec;
 pub mod command;
 mod commit;
 pub mod config;
@@ -39,7 +38,8 @@ mod sync;
 mod tests;
 pub mod timer;
 
-pub use codec::{RecordError, STRING_BYTES_MAX};
+pub use super::codec::{RecordError, STRING_BYTES_MAX};
+pub use commit::commit_error;
 pub use config::GroupConfig;
 pub use shard::GroupShard;
 pub use state::GroupState;

@@ -10,9 +10,18 @@ use crate::{
 /// (class `CommitRecordMetadataAndOffset`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedOffset {
-    /// `None`: not in the log yet (only in `pending_transactions`).
+    /// `None`: not in the log yet.
     pub appended_at: Option<Offset>,
     pub value: OffsetAndMetadata,
+}
+
+/// Commits of one partition in an open transaction.
+#[derive(Debug, Clone, Default)]
+pub struct PendingOffset {
+    /// The newest one in the log: what the transaction will commit. A later one that fails leaves it as it is.
+    pub logged: Option<CommittedOffset>,
+    /// How many are on their way to the log.
+    pub staged: usize,
 }
 
 impl CommittedOffset {
@@ -37,11 +46,11 @@ impl Group {
         }
     }
 
-    pub(super) fn stage_transactional(&mut self, producer: ProducerId, tp: TopicPartition, value: OffsetAndMetadata) {
-        let pending = self.pending_transactions.entry(producer).or_default();
-        pending.insert(tp, CommittedOffset { appended_at: None, value });
+    pub(super) fn stage_transactional(&mut self, producer: ProducerId, tp: TopicPartition) {
+        self.pending_transactions.entry(producer).or_default().entry(tp).or_default().staged += 1;
     }
 
+    /// A staged commit is in the log. If its transaction was ended meanwhile, there is nothing left to note.
     pub(super) fn transactional_appended(
         &mut self,
         producer: ProducerId,
@@ -49,19 +58,26 @@ impl Group {
         value: &OffsetAndMetadata,
         appended_at: Offset,
     ) {
-        if let Some(pending) = self.pending_transactions.get_mut(&producer).and_then(|pending| pending.get_mut(tp))
-            && pending.value == *value
-        {
-            pending.appended_at = Some(appended_at);
+        let Some(pending) = self.pending_transactions.get_mut(&producer).and_then(|pending| pending.get_mut(tp)) else {
+            return;
+        };
+        pending.staged = pending.staged.saturating_sub(1);
+        if pending.logged.as_ref().is_none_or(|logged| logged.older_than(appended_at)) {
+            pending.logged = Some(CommittedOffset { appended_at: Some(appended_at), value: value.clone() });
         }
     }
 
+    /// A staged commit did not get into the log.
     pub(super) fn unstage_transactional(&mut self, producer: ProducerId, tp: &TopicPartition) {
-        if let Some(pending) = self.pending_transactions.get_mut(&producer) {
-            pending.swap_remove(tp);
-            if pending.is_empty() {
-                self.pending_transactions.remove(&producer);
+        let Some(offsets) = self.pending_transactions.get_mut(&producer) else { return };
+        if let Some(pending) = offsets.get_mut(tp) {
+            pending.staged = pending.staged.saturating_sub(1);
+            if pending.staged == 0 && pending.logged.is_none() {
+                offsets.swap_remove(tp);
             }
+        }
+        if offsets.is_empty() {
+            self.pending_transactions.remove(&producer);
         }
     }
 
@@ -72,9 +88,9 @@ impl Group {
             return;
         }
         for (tp, commit) in pending {
-            match commit.appended_at {
-                Some(appended_at) => self.offset_appended(&tp, commit.value, appended_at),
-                None => tracing::error!(group = %self.id, producer, %tp, "transaction completed before its offsets"),
+            match commit.logged.map(|logged| (logged.appended_at, logged.value)) {
+                Some((Some(appended_at), value)) => self.offset_appended(&tp, value, appended_at),
+                _ => tracing::error!(group = %self.id, producer, %tp, "transaction completed before its offsets"),
             }
         }
     }

@@ -8,26 +8,13 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::codec::{Reader, RecordError, put_bytes, put_nullable_string, put_string};
 use crate::common::{
     LeaderEpoch, Offset, Timestamp, TopicPartition,
     ids::{NO_LEADER_EPOCH, NO_TIMESTAMP},
 };
+use crate::coordinator::codec::{Reader, RecordError, put_bytes, put_nullable_string, put_string};
 
-/// One record of the log, encoded. A value of `None` is a tombstone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CoordinatorRecord {
-    pub key: Bytes,
-    pub value: Option<Bytes>,
-}
-
-impl CoordinatorRecord {
-    /// Bytes it will roughly take in a batch.
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        self.key.len() + self.value.as_ref().map_or(0, Bytes::len) + 16
-    }
-}
+pub use crate::coordinator::machine::CoordinatorRecord;
 
 /// What a key speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,21 +7,14 @@ use super::{
     command::{Now, Step},
     group::{Env, Group},
     member::Member,
-    offsets::CommittedOffset,
+    offsets::{CommittedOffset, PendingOffset},
     records::{self, GroupMetadataValue, OffsetAndMetadata, RecordKey},
     shard::GroupShard,
     state::GroupState,
 };
-use crate::common::{Offset, ProducerId, TopicPartition};
+use crate::common::{ProducerId, TopicPartition};
 
-/// The batch a replayed record comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchFacts {
-    /// Offset of the batch's first record that is still there.
-    pub first_offset: Offset,
-    /// Set if the batch is transactional.
-    pub producer: Option<ProducerId>,
-}
+pub use crate::coordinator::machine::BatchFacts;
 
 impl GroupShard {
     /// Applies one record. What cannot be read is left out with a warning: one bad record must not take a partition of
@@ -108,7 +101,8 @@ impl GroupShard {
                 self.note_open_transaction(producer, Arc::clone(&group_id));
                 let committed = CommittedOffset { appended_at: Some(batch.first_offset), value };
                 let group = self.loading_group(now, group_id);
-                group.pending_transactions.entry(producer).or_default().insert(tp, committed);
+                let pending = PendingOffset { logged: Some(committed), staged: 0 };
+                group.pending_transactions.entry(producer).or_default().insert(tp, pending);
             }
         }
     }

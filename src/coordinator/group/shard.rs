@@ -19,7 +19,10 @@ use super::{
     group::{Env, Group, Map},
     timer::{Timer, TimerTable},
 };
-use crate::common::{ErrorCode, ProducerId};
+use crate::{
+    common::{ErrorCode, LeaderEpoch, ProducerId},
+    coordinator::machine::{BatchFacts, Machine},
+};
 
 #[derive(Debug)]
 pub struct GroupShard {
@@ -257,6 +260,48 @@ impl GroupShard {
             self.forget_open_transaction(*producer, id);
         }
         Some(group)
+    }
+}
+
+impl Machine for GroupShard {
+    type Reply = Reply;
+    type After = After;
+    type Effect = std::convert::Infallible;
+
+    fn replay(&mut self, now: Now, key: &[u8], value: Option<&[u8]>, batch: BatchFacts) {
+        GroupShard::replay(self, now, key, value, batch);
+    }
+
+    fn replay_marker(&mut self, producer: ProducerId, committed: bool) {
+        GroupShard::replay_marker(self, producer, committed);
+    }
+
+    fn finish_loading(&mut self, now: Now, _: LeaderEpoch) -> Step {
+        GroupShard::finish_loading(self, now)
+    }
+
+    fn written(&mut self, now: Now, after: After, outcome: WriteOutcome) -> Step {
+        GroupShard::written(self, now, after, outcome)
+    }
+
+    fn abandoned(after: After) -> Step {
+        GroupShard::abandoned(after)
+    }
+
+    fn unload(&mut self) -> Step {
+        GroupShard::unload(self)
+    }
+
+    fn next_deadline(&self) -> Option<i64> {
+        GroupShard::next_deadline(self)
+    }
+
+    fn on_timer(&mut self, now: Now) -> Step {
+        GroupShard::on_timer(self, now)
+    }
+
+    fn entries(&self) -> usize {
+        self.groups.len()
     }
 }
 

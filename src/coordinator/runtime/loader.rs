@@ -7,12 +7,7 @@ use bytes::BytesMut;
 use super::ports::LogReader;
 use crate::{
     common::{Offset, Timestamp},
-    coordinator::group::{
-        GroupShard,
-        command::{Now, TransactionalProducer},
-        records::CoordinatorRecord,
-        replay::BatchFacts,
-    },
+    coordinator::machine::{BatchFacts, CoordinatorRecord, Machine, Now, TransactionalProducer},
     protocol::records::{
         RecordBatchBuilder,
         control::ControlRecordType,
@@ -20,7 +15,8 @@ use crate::{
     },
 };
 
-/// One batch of `records`, all stamped `now`: uncompressed, as `offsets.topic.compression.codec` is by default.
+/// One batch of `records`, all stamped `now`: uncompressed, as `offsets.topic.compression.codec` is
+/// by default and transactions always are.
 pub(super) fn encode<'a>(
     records: impl Iterator<Item = &'a CoordinatorRecord>,
     now: Timestamp,
@@ -42,7 +38,7 @@ pub(super) type LoadError = String;
 /// Replays the whole log. `is_wanted` is asked between reads: leadership may be lost meanwhile.
 pub(super) fn load(
     log: &dyn LogReader,
-    shard: &mut GroupShard,
+    shard: &mut impl Machine,
     now: Now,
     buffer_bytes: usize,
     is_wanted: &dyn Fn() -> bool,
@@ -61,7 +57,7 @@ pub(super) fn load(
 }
 
 /// Applies the whole batches in `bytes`; returns the offset after the last one. A batch cut short at the end is left.
-pub(super) fn apply(bytes: &[u8], shard: &mut GroupShard, now: Now) -> Result<Option<Offset>, LoadError> {
+pub(super) fn apply(bytes: &[u8], shard: &mut impl Machine, now: Now) -> Result<Option<Offset>, LoadError> {
     let mut next = None;
     for batch in batches(bytes) {
         let batch = batch.map_err(|fault| fault.to_string())?;
@@ -71,7 +67,7 @@ pub(super) fn apply(bytes: &[u8], shard: &mut GroupShard, now: Now) -> Result<Op
     Ok(next)
 }
 
-fn apply_batch(batch: &Batch<'_>, shard: &mut GroupShard, now: Now) -> Result<(), LoadError> {
+fn apply_batch(batch: &Batch<'_>, shard: &mut impl Machine, now: Now) -> Result<(), LoadError> {
     if batch.header.is_control() {
         let mut marker = None;
         for_each_record_view(batch.bytes, &mut |record| {
@@ -91,7 +87,7 @@ fn apply_batch(batch: &Batch<'_>, shard: &mut GroupShard, now: Now) -> Result<()
         let first_offset = *first_offset.get_or_insert(record.offset);
         match record.key {
             Some(key) => shard.replay(now, key, record.value, BatchFacts { first_offset, producer }),
-            None => tracing::error!(offset = record.offset, "record of __consumer_offsets without a key, ignored"),
+            None => tracing::error!(offset = record.offset, "record of a coordinator's topic without a key, ignored"),
         }
         ControlFlow::Continue(())
     })

@@ -8,14 +8,20 @@ use futures::future::BoxFuture;
 use crate::{
     common::{ErrorCode, Offset, TopicPartition, ids::NO_LEADER_EPOCH},
     replication::{ReplicaManager, manager::AppendRequest},
-    storage::{AppendOrigin, FetchIsolation, UnifiedLog},
+    storage::{AppendOrigin, FetchIsolation, UnifiedLog, Verification},
 };
 
 /// Appends a coordinator's batch to a partition this broker leads.
 pub trait PartitionWriter: Send + Sync + 'static {
     /// Resolves once the batch is committed as `offsets.commit.required.acks` demands, with the offset of its first
     /// record. Appends of one partition are begun one after the other, never two at a time.
-    fn append(&self, tp: &TopicPartition, batch: BytesMut) -> BoxFuture<'static, Result<Offset, ErrorCode>>;
+    /// `verification` is of the transaction that the batch belongs to.
+    fn append(
+        &self,
+        tp: &TopicPartition,
+        batch: BytesMut,
+        verification: Verification,
+    ) -> BoxFuture<'static, Result<Offset, ErrorCode>>;
 }
 
 /// Opens a partition's log for loading.
@@ -46,10 +52,15 @@ pub struct ReplicaPorts {
 }
 
 impl PartitionWriter for ReplicaPorts {
-    fn append(&self, tp: &TopicPartition, batch: BytesMut) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
+    fn append(
+        &self,
+        tp: &TopicPartition,
+        batch: BytesMut,
+        verification: Verification,
+    ) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
         let replicas = Arc::clone(&self.replicas);
         let (acks, timeout_ms) = (self.acks, self.timeout_ms);
-        let request = AppendRequest { topic_partition: tp.clone(), records: batch };
+        let request = AppendRequest { topic_partition: tp.clone(), records: batch, verification };
         Box::pin(async move {
             let answers = replicas.append(vec![request], acks, timeout_ms, AppendOrigin::Coordinator, true).await;
             match answers.first() {

@@ -12,15 +12,13 @@ use std::{
 use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{loader, ports::Ports};
 use crate::{
     common::{Clock, ErrorCode, LeaderEpoch, TopicPartition},
-    coordinator::group::{
-        GroupShard,
-        command::{Now, Reply, ReplyTo, Step, Write},
-    },
+    coordinator::machine::{Machine, Now, ReplyTo, StepOf, Write},
+    storage::Verification,
 };
 
 /// Writes are merged up to this size: far below any `max.message.bytes`, far above a commit.
@@ -33,45 +31,55 @@ pub(super) enum Status {
     Active,
 }
 
-pub(super) struct ShardCell {
+pub(super) struct ShardCell<M: Machine> {
     pub tp: TopicPartition,
-    pub state: Mutex<ShardState>,
+    pub state: Mutex<ShardState<M>>,
     ports: Arc<dyn Ports>,
     clock: Arc<dyn Clock>,
     /// Tells the timer task that a deadline may have come nearer.
     on_deadline: Box<dyn Fn(i64) + Send + Sync>,
 }
 
-pub(super) struct ShardState {
+/// Something that had to wait until the shard is loaded.
+pub(super) type Deferred<M> = Box<dyn FnOnce(&mut M, Now) -> StepOf<M> + Send>;
+
+pub(super) struct ShardState<M: Machine> {
     pub status: Status,
     /// Newest leader epoch heard of, to ignore what comes late.
     pub epoch: Option<LeaderEpoch>,
     /// Counts unloads, so that a write that began before one is not taken for the new shard's.
     pub incarnation: u64,
-    pub shard: GroupShard,
-    waiting: IndexMap<ReplyTo, oneshot::Sender<Reply>, ahash::RandomState>,
+    pub shard: M,
+    /// Only while loading.
+    deferred: Vec<Deferred<M>>,
+    waiting: IndexMap<ReplyTo, oneshot::Sender<M::Reply>, ahash::RandomState>,
     next_token: u64,
-    queue: VecDeque<(u64, Write)>,
+    queue: VecDeque<(u64, Write<M::After>)>,
     is_draining: bool,
+    /// Where effects go. Never blocks: it is used under the lock.
+    effects: mpsc::UnboundedSender<M::Effect>,
 }
 
-impl ShardCell {
+impl<M: Machine> ShardCell<M> {
     pub fn new(
         tp: TopicPartition,
-        shard: GroupShard,
+        shard: M,
         ports: Arc<dyn Ports>,
         clock: Arc<dyn Clock>,
         on_deadline: Box<dyn Fn(i64) + Send + Sync>,
+        effects: mpsc::UnboundedSender<M::Effect>,
     ) -> Arc<Self> {
         let state = Mutex::new(ShardState {
             status: Status::NotOwned,
             epoch: None,
             incarnation: 0,
             shard,
+            deferred: Vec::new(),
             waiting: IndexMap::default(),
             next_token: 0,
             queue: VecDeque::new(),
             is_draining: false,
+            effects,
         });
         Arc::new(Self { tp, state, ports, clock, on_deadline })
     }
@@ -83,8 +91,8 @@ impl ShardCell {
     /// Runs a command and returns where its answer will arrive.
     pub fn execute(
         self: &Arc<Self>,
-        command: impl FnOnce(&mut GroupShard, Now, ReplyTo) -> Step,
-    ) -> Result<oneshot::Receiver<Reply>, ErrorCode> {
+        command: impl FnOnce(&mut M, Now, ReplyTo) -> StepOf<M>,
+    ) -> Result<oneshot::Receiver<M::Reply>, ErrorCode> {
         let (sender, receiver) = oneshot::channel();
         let now = self.now();
         let must_drain = {
@@ -102,7 +110,7 @@ impl ShardCell {
     }
 
     /// Runs something that nobody waits for.
-    pub fn run(self: &Arc<Self>, command: impl FnOnce(&mut GroupShard, Now) -> Step) {
+    pub fn run(self: &Arc<Self>, command: impl FnOnce(&mut M, Now) -> StepOf<M>) {
         let now = self.now();
         let must_drain = {
             let mut state = self.state.lock();
@@ -116,8 +124,20 @@ impl ShardCell {
         self.drain_if(must_drain);
     }
 
+    /// As [`Self::run`], but a shard that is loading does it when it is loaded.
+    pub fn run_or_defer(self: &Arc<Self>, command: impl FnOnce(&mut M, Now) -> StepOf<M> + Send + 'static) {
+        {
+            let mut state = self.state.lock();
+            if state.status == Status::Loading {
+                state.deferred.push(Box::new(command));
+                return;
+            }
+        }
+        self.run(command);
+    }
+
     /// Looks or acts without a step.
-    pub fn with_shard<T>(&self, look: impl FnOnce(&mut GroupShard, Now) -> T) -> Result<T, ErrorCode> {
+    pub fn with_shard<T>(&self, look: impl FnOnce(&mut M, Now) -> T) -> Result<T, ErrorCode> {
         let now = self.now();
         let mut state = self.state.lock();
         state.check_active()?;
@@ -126,7 +146,7 @@ impl ShardCell {
 
     /// Handles what is due already (a rebalance delay of 0, say), tells the timer task of the next deadline. True if
     /// the caller is to drain the queue.
-    pub fn settle(&self, state: &mut ShardState, now: Now) -> bool {
+    pub fn settle(&self, state: &mut ShardState<M>, now: Now) -> bool {
         while state.shard.next_deadline().is_some_and(|deadline| deadline <= now.monotonic_ms) {
             let step = state.shard.on_timer(now);
             state.absorb(step);
@@ -164,17 +184,18 @@ impl ShardCell {
                 }
             };
             let transaction = writes.first().and_then(|write| write.transaction);
+            let verification = transaction.map_or(Verification::NotRequired, |producer| producer.verification);
             let now = self.now();
             let records = writes.iter().flat_map(|write| &write.records);
             let encoded = loader::encode(records, now.wall_ms, transaction);
-            let outcome = self.ports.append(&self.tp, encoded).await;
+            let outcome = self.ports.append(&self.tp, encoded, verification).await;
             let now = self.now();
             let mut state = self.state.lock();
             for write in writes {
                 let step = if state.incarnation == incarnation {
                     state.shard.written(now, write.after, outcome)
                 } else {
-                    GroupShard::abandoned(write.after)
+                    M::abandoned(write.after)
                 };
                 state.absorb(step);
             }
@@ -183,7 +204,7 @@ impl ShardCell {
     }
 }
 
-impl ShardState {
+impl<M: Machine> ShardState<M> {
     fn check_active(&self) -> Result<(), ErrorCode> {
         match self.status {
             Status::Active => Ok(()),
@@ -193,21 +214,25 @@ impl ShardState {
     }
 
     /// Sends the replies and queues the writes of a step.
-    pub fn absorb(&mut self, step: Step) {
+    pub fn absorb(&mut self, step: StepOf<M>) {
         for (to, reply) in step.replies {
             if let Some(sender) = self.waiting.swap_remove(&to) {
                 // Whoever asked may have hung up.
                 let _ = sender.send(reply);
             }
         }
+        for effect in step.effects {
+            // Nobody listens only when the broker stops.
+            let _ = self.effects.send(effect);
+        }
         let incarnation = self.incarnation;
         self.queue.extend(step.writes.into_iter().map(|write| (incarnation, write)));
     }
 
     /// The next writes that fit one batch: of one incarnation, none transactional unless alone.
-    fn take_writes(&mut self) -> Option<(u64, Vec<Write>)> {
+    fn take_writes(&mut self) -> Option<(u64, Vec<Write<M::After>>)> {
         let (incarnation, first) = self.queue.pop_front()?;
-        let size = |write: &Write| write.records.iter().map(|record| record.size_bytes()).sum::<usize>();
+        let size = |write: &Write<M::After>| write.records.iter().map(|record| record.size_bytes()).sum::<usize>();
         let mut bytes = size(&first);
         let mergeable = first.transaction.is_none();
         let mut writes = vec![first];
@@ -223,13 +248,22 @@ impl ShardState {
         Some((incarnation, writes))
     }
 
+    /// Does what came while the shard was loading.
+    pub fn run_deferred(&mut self, now: Now) {
+        for command in std::mem::take(&mut self.deferred) {
+            let step = command(&mut self.shard, now);
+            self.absorb(step);
+        }
+    }
+
     /// Leadership is lost or the shard is to be loaded anew: everybody who waits is answered.
     pub fn unload(&mut self) {
         let step = self.shard.unload();
         self.absorb(step);
         self.incarnation += 1;
+        self.deferred.clear();
         for (_, write) in std::mem::take(&mut self.queue) {
-            self.absorb(GroupShard::abandoned(write.after));
+            self.absorb(M::abandoned(write.after));
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
         records::{OffsetAndMetadata, group_tombstone, offset_record},
     },
     protocol::records::batch::{BatchHeader, set_base_offset},
+    storage::Verification,
 };
 
 const BATCH: &str = "000000000000000000000072ffffffff0227c5fa3a0000000000010000018bcfe5687b0000018bcfe5687bffffffffffffffffffffffffffff000000026800000022000100016700066f7264657273000000073a000300000000000012670000000500056dc3a4726b0000018bcfe5687b00160000020a00020001670100";
@@ -48,7 +49,7 @@ fn batches_are_kafkas() {
     let tp = TopicPartition::new("orders", 7);
     let records = [offset_record("g", &tp, &position(4711)), group_tombstone("g")];
     assert_eq!(encode(records.iter(), 1_700_000_000_123, None), unhex(BATCH));
-    let producer = TransactionalProducer { id: 42, epoch: 1 };
+    let producer = TransactionalProducer { id: 42, epoch: 1, verification: Verification::NotRequired };
     assert_eq!(encode(records[..1].iter(), 1_700_000_000_123, Some(producer)), unhex(BATCH_TRANSACTIONAL));
 }
 
@@ -86,7 +87,12 @@ struct MemoryPorts {
 }
 
 impl PartitionWriter for MemoryPorts {
-    fn append(&self, _: &TopicPartition, mut batch: BytesMut) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
+    fn append(
+        &self,
+        _: &TopicPartition,
+        mut batch: BytesMut,
+        _: Verification,
+    ) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
         let (log, delay_ms) = (Arc::clone(&self.log), self.delay_ms);
         Box::pin(async move {
             let base = {

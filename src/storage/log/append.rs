@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use smallvec::SmallVec;
 
 use super::{
-    AppendInfo, AppendOrigin, UnifiedLog,
+    AppendInfo, AppendOrigin, UnifiedLog, Verification,
     producer_append::{CompletedTxn, ProducerAppend, parse_end_txn_marker},
     producer_state::ProducerState,
     roll::Extent,
@@ -16,7 +16,7 @@ use super::{
     validate::{ValidationParams, validate_and_assign},
 };
 use crate::{
-    common::{ErrorCode, LeaderEpoch, Offset, Timestamp, ids::NO_TIMESTAMP},
+    common::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, ids::NO_TIMESTAMP},
     config::topic::LogConfig,
     protocol::records::batch::{BatchHeader, HEADER_SIZE_UP_TO_MAGIC, HeaderError, is_crc_valid},
     storage::StorageError,
@@ -37,13 +37,36 @@ struct Analysis {
 }
 
 impl UnifiedLog {
+    /// As [`Self::append_verified`], where nothing is to be verified.
+    pub fn append_as_leader(
+        &self,
+        records: BytesMut,
+        leader_epoch: LeaderEpoch,
+        origin: AppendOrigin,
+        now: Timestamp,
+    ) -> Result<AppendInfo, StorageError> {
+        self.append_verified(records, leader_epoch, origin, Verification::NotRequired, now)
+    }
+
+    /// Before a producer's transactional write: whether its coordinator has to be asked (KIP-890).
+    pub fn start_verification(
+        &self,
+        producer_id: ProducerId,
+        sequence: i32,
+        epoch: ProducerEpoch,
+        now: Timestamp,
+    ) -> Verification {
+        self.state.lock().start_verification(producer_id, sequence, epoch, now)
+    }
+
     /// Validates, assigns offsets, appends. `records` is the produce request's record set, still unshared, so that
     /// base offset and leader epoch are patched in place. The high watermark is not moved: that is the leader's job.
-    pub fn append_as_leader(
+    pub fn append_verified(
         &self,
         mut records: BytesMut,
         leader_epoch: LeaderEpoch,
         origin: AppendOrigin,
+        verification: Verification,
         now: Timestamp,
     ) -> Result<AppendInfo, StorageError> {
         let config = self.config.load_full();
@@ -57,6 +80,7 @@ impl UnifiedLog {
         if origin == AppendOrigin::Client {
             self.check_duplicate(&received.batches, &producers)?;
         }
+        check_verified(&received.batches, verification, &producers)?;
         let first_offset = self.log_end_offset();
         let params = ValidationParams {
             topic_partition: &self.topic_partition,
@@ -273,6 +297,9 @@ impl UnifiedLog {
             if error.kind() == std::io::ErrorKind::Other { self.fatal(error) } else { self.io(error) }
         })?;
         self.publish_append(batches, info.last_offset);
+        for batch in batches.iter().filter(|batch| batch.is_transactional()) {
+            producers.end_verification(batch.producer_id);
+        }
         for update in updates {
             producers.update(update);
         }
@@ -328,6 +355,27 @@ impl UnifiedLog {
     fn flush_if_due(&self, config: &LogConfig) -> Result<(), StorageError> {
         let unflushed = self.log_end_offset() - self.recovery_point();
         if unflushed >= config.flush_messages { self.flush() } else { Ok(()) }
+    }
+}
+
+/// Transactional records may only go where the transaction's coordinator knows of them.
+fn check_verified(
+    batches: &[BatchHeader],
+    verification: Verification,
+    producers: &ProducerState,
+) -> Result<(), StorageError> {
+    let is_missing = |batch: &&BatchHeader| {
+        batch.has_producer_id()
+            && batch.is_transactional()
+            && !batch.is_control()
+            && !producers.is_verified(batch.producer_id, verification)
+    };
+    match batches.iter().find(is_missing) {
+        None => Ok(()),
+        Some(batch) => Err(StorageError::refused(
+            ErrorCode::InvalidTxnState,
+            format!("Record of producer {} was not part of an ongoing transaction", batch.producer_id),
+        )),
     }
 }
 

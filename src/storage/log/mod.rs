@@ -43,6 +43,19 @@ pub enum AppendOrigin {
     Replication,
 }
 
+/// Whether a producer's first write into a transaction was checked with the transaction's coordinator (class
+/// `VerificationGuard`, KIP-890): a record that comes late, behind the transaction's marker, would hang for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verification {
+    /// `transaction.partition.verification.enable` is off, or no transaction is begun.
+    #[default]
+    NotRequired,
+    /// The transaction had begun when it was asked for: only an ongoing one may be continued.
+    Ongoing,
+    /// The coordinator was asked under this number. A marker written since makes it worthless.
+    Guard(u64),
+}
+
 /// How far a reader may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchIsolation {

@@ -37,6 +37,8 @@ pub struct ProducerAppend {
     pub producer_id: ProducerId,
     origin: AppendOrigin,
     current: Option<ProducerEntry>,
+    /// Of the verification under way.
+    lowest_sequence: Option<i32>,
     pub updated: ProducerEntry,
     /// First offsets of the transactions that this append begins.
     pub started: Vec<Offset>,
@@ -44,9 +46,14 @@ pub struct ProducerAppend {
 
 impl ProducerAppend {
     #[must_use]
-    pub fn new(producer_id: ProducerId, current: Option<&ProducerEntry>, origin: AppendOrigin) -> Self {
+    pub fn new(
+        producer_id: ProducerId,
+        current: Option<&ProducerEntry>,
+        origin: AppendOrigin,
+        lowest_sequence: Option<i32>,
+    ) -> Self {
         let updated = current.map_or_else(ProducerEntry::default, |entry| entry.without_batches());
-        Self { producer_id, origin, current: current.cloned(), updated, started: Vec::new() }
+        Self { producer_id, origin, current: current.cloned(), lowest_sequence, updated, started: Vec::new() }
     }
 
     /// Takes in a batch whose offsets are assigned; `marker` is what a control batch holds.
@@ -139,6 +146,18 @@ impl ProducerAppend {
     /// A producer nobody knows may begin anywhere (KIP-360); a known one continues, or begins a new epoch at 0.
     fn check_sequence(&self, batch: &BatchHeader, tp: &TopicPartition) -> Result<(), StorageError> {
         let first = batch.base_sequence;
+        if let Some(lowest) = self.lowest_sequence
+            && first > lowest
+        {
+            return Err(StorageError::refused(
+                ErrorCode::OutOfOrderSequenceNumber,
+                format!(
+                    "Out of order sequence number for producer {} at offset {} in partition {tp}: {first} (incoming \
+                     seq. number), {lowest} (earliest seen sequence)",
+                    self.producer_id, batch.base_offset
+                ),
+            ));
+        }
         let (in_order, last) = if batch.producer_epoch != self.updated.epoch {
             (first == 0 || self.updated.epoch == NO_PRODUCER_EPOCH, NO_SEQUENCE)
         } else {

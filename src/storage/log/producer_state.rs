@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use smallvec::SmallVec;
 
 use super::{
-    AppendOrigin, ProducerSnapshot,
+    AppendOrigin, ProducerSnapshot, Verification,
     producer_append::{CompletedTxn, ProducerAppend},
 };
 use crate::{
@@ -136,6 +136,19 @@ pub struct ProducerState {
     last_snapshot_offset: Offset,
     /// Offsets of the snapshot files.
     pub snapshots: BTreeSet<Offset>,
+    /// Producers whose first write into a transaction is being verified.
+    verifications: HashMap<ProducerId, VerificationEntry, ahash::RandomState>,
+    last_guard: u64,
+}
+
+/// A verification under way (class `VerificationStateEntry`).
+#[derive(Debug, Clone, Copy)]
+struct VerificationEntry {
+    guard: u64,
+    since: Timestamp,
+    /// Lowest sequence number that waits: a later one may not overtake it.
+    lowest_sequence: i32,
+    epoch: ProducerEpoch,
 }
 
 impl ProducerState {
@@ -165,7 +178,54 @@ impl ProducerState {
 
     #[must_use]
     pub fn prepare(&self, producer_id: ProducerId, origin: AppendOrigin) -> ProducerAppend {
-        ProducerAppend::new(producer_id, self.producers.get(&producer_id), origin)
+        let lowest_sequence = self.verifications.get(&producer_id).map(|entry| entry.lowest_sequence);
+        ProducerAppend::new(producer_id, self.producers.get(&producer_id), origin, lowest_sequence)
+    }
+
+    #[must_use]
+    pub fn has_ongoing_transaction(&self, producer_id: ProducerId) -> bool {
+        self.producers.get(&producer_id).is_some_and(|entry| entry.current_txn_first_offset.is_some())
+    }
+
+    /// Begins or joins the verification of a producer, unless its transaction is ongoing.
+    pub fn start_verification(
+        &mut self,
+        producer_id: ProducerId,
+        sequence: i32,
+        epoch: ProducerEpoch,
+        now: Timestamp,
+    ) -> Verification {
+        if self.has_ongoing_transaction(producer_id) {
+            return Verification::Ongoing;
+        }
+        let next_guard = self.last_guard + 1;
+        let fresh = VerificationEntry { guard: next_guard, since: now, lowest_sequence: sequence, epoch };
+        let entry = self.verifications.entry(producer_id).or_insert(fresh);
+        if epoch > entry.epoch {
+            (entry.epoch, entry.lowest_sequence) = (epoch, sequence);
+        } else if epoch == entry.epoch {
+            entry.lowest_sequence = entry.lowest_sequence.min(sequence);
+        }
+        self.last_guard = self.last_guard.max(entry.guard);
+        Verification::Guard(entry.guard)
+    }
+
+    /// Whether a transactional write may be appended.
+    #[must_use]
+    pub fn is_verified(&self, producer_id: ProducerId, verification: Verification) -> bool {
+        self.has_ongoing_transaction(producer_id)
+            || match verification {
+                Verification::NotRequired => true,
+                Verification::Ongoing => false,
+                Verification::Guard(guard) => {
+                    self.verifications.get(&producer_id).is_some_and(|entry| entry.guard == guard)
+                }
+            }
+    }
+
+    /// The transaction has begun or ended.
+    pub fn end_verification(&mut self, producer_id: ProducerId) {
+        self.verifications.remove(&producer_id);
     }
 
     pub fn update(&mut self, append: ProducerAppend) {
@@ -217,10 +277,12 @@ impl ProducerState {
 
     pub fn expire(&mut self, now: Timestamp, expiration_ms: i64) {
         self.producers.retain(|_, entry| !is_expired(entry, now, expiration_ms));
+        self.verifications.retain(|_, entry| now.saturating_sub(entry.since) < expiration_ms);
     }
 
     /// Forgets everything; the log is empty below `offset`.
     pub fn restart_at(&mut self, offset: Offset) {
+        self.verifications.clear();
         self.producers.clear();
         self.ongoing.clear();
         self.unreplicated.clear();

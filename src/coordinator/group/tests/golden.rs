@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     common::TopicPartition,
     coordinator::group::{
-        codec::RecordError,
+        RecordError,
         records::{
             GroupMetadataValue, MemberValue, OffsetAndMetadata, RecordKey, group_key, group_value, offset_key,
             offset_value, read_group_value, read_key, read_offset_value,

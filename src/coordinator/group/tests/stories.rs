@@ -15,6 +15,7 @@ use crate::{
         },
         story_files,
     },
+    storage::Verification,
 };
 
 #[test]
@@ -233,7 +234,11 @@ impl Story {
         let member = full(args.value("member").unwrap_or(""));
         let mut cmd = commit_command(group(args), &member, args.number("gen", -1) as i32, now_ms, &offsets);
         cmd.group_instance_id = args.value("instance").map(Arc::from);
-        let producer = |id: &str| TransactionalProducer { id: id.parse().unwrap(), epoch: 0 };
+        let producer = |id: &str| TransactionalProducer {
+            id: id.parse().unwrap(),
+            epoch: 0,
+            verification: Verification::NotRequired,
+        };
         cmd.transaction = args.value("producer").map(producer);
         for value in cmd.offsets.values_mut() {
             value.metadata = args.value("metadata").unwrap_or("").into();

@@ -114,7 +114,7 @@ fn no_group_spans_more_than_an_int32() {
     let far = i64::from(i32::MAX);
     let segment = |base_offset, bytes| SegmentSize { base_offset, bytes, index_bytes: 0, time_index_bytes: 0 };
     let fits = [segment(0, 1), segment(far - 1, 1)];
-    assert_eq!(group_segments(&fits, 100, 100, far + 1), [0..2]);
+    assert_eq!(group_segments(&fits, 100, 100, far + 1), vec![0..2]);
     assert_eq!(group_segments(&fits, 100, 100, far + 2), [0..1, 1..2]);
     let three = [segment(0, 1), segment(10, 1), segment(far + 2, 1)];
     assert_eq!(group_segments(&three, 100, 100, far + 9), [0..1, 1..3]);

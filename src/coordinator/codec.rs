@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Why a key or value of `__consumer_offsets` cannot be read.
+/// Why a key or value of a coordinator's topic cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     #[error("record is cut short")]
@@ -94,6 +94,18 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self) -> Result<Bytes, RecordError> {
         let length = self.length(true)?.ok_or(RecordError::Null)?;
         Ok(Bytes::copy_from_slice(self.take(length)?))
+    }
+
+    pub fn i8(&mut self) -> Result<i8, RecordError> {
+        self.array().map(i8::from_be_bytes)
+    }
+
+    /// As [`Self::count`]; null counts as empty.
+    pub fn nullable_count(&mut self) -> Result<usize, RecordError> {
+        match self.length(true)? {
+            Some(count) if count > self.rest.len() => Err(RecordError::Truncated),
+            count => Ok(count.unwrap_or(0)),
+        }
     }
 
     /// An array's count, refused if the rest cannot hold that many elements of at least one byte.
