@@ -24,6 +24,8 @@ bench *args:
 fuzz target seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# The crate's documentation.
+# Rewrites the generated parts of the docs, and builds the crate's own documentation.
 docs:
+    UPDATE=1 cargo test --test docs
+    UPDATE=1 cargo test --lib docs_are_fresh
     cargo doc --no-deps --document-private-items
