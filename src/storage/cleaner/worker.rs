@@ -127,13 +127,35 @@ impl LogCleaner {
 
     fn run(&self, generation: u64, config: &CleanerConfig) {
         while self.is_current(generation) {
-            let cleaned = self.clean_filthiest(generation, config);
-            self.delete_old_segments();
-            self.manager.forget_missing(&self.logs);
+            // A thread of its own for each turn: the allocator keeps what a sleeping thread has freed, and a turn may
+            // have used as much as the key map may take. A turn that panics takes no cleaner with it.
+            let turn = std::thread::scope(|scope| {
+                let turn = std::thread::Builder::new().name("log-cleaner".to_owned());
+                turn.spawn_scoped(scope, || self.turn(generation, config)).map(std::thread::ScopedJoinHandle::join)
+            });
+            let cleaned = match turn {
+                Ok(Ok(cleaned)) => cleaned,
+                Ok(Err(_)) => {
+                    tracing::error!("the log cleaner panicked; it leaves alone what it was at");
+                    false
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot start a log cleaner thread");
+                    false
+                }
+            };
             if !cleaned {
                 self.sleep(generation, config.backoff_ms);
             }
         }
+    }
+
+    /// One look at all logs; true if one was cleaned.
+    fn turn(&self, generation: u64, config: &CleanerConfig) -> bool {
+        let cleaned = self.clean_filthiest(generation, config);
+        self.delete_old_segments();
+        self.manager.forget_missing(&self.logs);
+        cleaned
     }
 
     fn is_current(&self, generation: u64) -> bool {

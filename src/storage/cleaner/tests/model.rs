@@ -70,6 +70,8 @@ struct Model {
     extents: Vec<(Offset, Offset)>,
     sequences: HashMap<i64, i32>,
     open: HashMap<i64, Vec<usize>>,
+    /// Records and marker of each ended transaction.
+    ended: Vec<(Vec<usize>, Offset)>,
 }
 
 impl Model {
@@ -102,11 +104,12 @@ impl Model {
 
     fn end(&mut self, bench: &Bench, producer: i64, commit: bool) {
         let Some(records) = self.open.remove(&producer) else { return };
-        for at in records {
-            self.written[at].aborted = Some(!commit);
+        for at in &records {
+            self.written[*at].aborted = Some(!commit);
         }
         let offset = bench.end_txn(producer, commit);
         self.extents.push((offset, offset));
+        self.ended.push((records, offset));
     }
 
     /// After a cleaning that made everything below `clean` clean and went over all segments below it.
@@ -136,7 +139,13 @@ impl Model {
         for record in &found {
             assert_eq!(record, &by_offset[&record.offset].found);
         }
-        for header in bench.headers() {
+        let headers = bench.headers();
+        for (records, marker) in &self.ended {
+            let has_data = records.iter().any(|at| found.contains(&self.written[*at].found));
+            let is_there = headers.iter().any(|header| header.base_offset == *marker && header.record_count == 1);
+            assert!(is_there || !has_data, "the marker at {marker} is lost");
+        }
+        for header in headers {
             assert!(self.extents.contains(&(header.base_offset, header.last_offset())), "{header:?}");
         }
         // The last value of every key is there for whoever reads from the start.
