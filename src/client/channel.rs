@@ -115,9 +115,9 @@ impl Channel {
             .with_client_software_name(StrBytes::from_static_str("monedula"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
         let body = self.exchange(connection, &request, API_VERSIONS_VERSION).await?;
-        let code = body.first_chunk().map_or(ErrorCode::UnknownServerError, |code| {
-            ErrorCode::from_code(i16::from_be_bytes(*code))
-        });
+        let code = body
+            .first_chunk()
+            .map_or(ErrorCode::UnknownServerError, |code| ErrorCode::from_code(i16::from_be_bytes(*code)));
         let response = match code {
             ErrorCode::None => decode_response::<ApiVersionsRequest>(body, API_VERSIONS_VERSION)?,
             // Brokers that know no such version say so in version 0; it is the one that all of them know.

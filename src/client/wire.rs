@@ -71,7 +71,8 @@ pub(super) async fn receive(stream: &mut Stream, bytes_max: usize) -> Result<Byt
 async fn fill(stream: &mut Stream, buffer: &mut BytesMut, until: usize) -> Result<(), ClientError> {
     while buffer.len() < until {
         let limit = until - buffer.len();
-        let read = poll_fn(|context| stream.poll_read_into(context, buffer, limit)).await.map_err(ClientError::Broken)?;
+        let read =
+            poll_fn(|context| stream.poll_read_into(context, buffer, limit)).await.map_err(ClientError::Broken)?;
         if read == 0 {
             return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
         }
