@@ -92,7 +92,7 @@ impl Broker {
         let keys = config.snapshot();
         announce_dirs(&keys);
         raise_descriptor_limit();
-        let logs = LogManager::open(settings::log_manager(&keys), Arc::clone(&clock)).map_err(refuse)?;
+        let logs = Core::open_logs(&keys, &clock)?;
         let coordination = Coordination::open(&keys).await?;
         let connector = Arc::new(settings::sockets(&keys));
         let ground = Ground { config, clock: Arc::clone(&clock), coordination, connector };
@@ -106,7 +106,7 @@ impl Broker {
             bound = Some(listeners);
             Ok(ports)
         };
-        let core = Core::start(ground, Arc::new(logs), bind).await?;
+        let core = Core::start(ground, logs, bind).await?;
         let mut core = core.with_image().await?;
         let scheduler = Scheduler::start(core.recurring(), Arc::clone(&clock)).map_err(refuse)?;
         let Some(bound) = bound else { return Err(LaunchError("no listener".to_owned())) };
@@ -123,6 +123,11 @@ impl Broker {
 type Ports = BTreeMap<String, Option<u16>>;
 
 impl Core {
+    /// Takes the log dirs: nobody else may have them.
+    pub fn open_logs(keys: &BrokerConfig, clock: &Arc<dyn Clock>) -> Result<Arc<LogManager>, LaunchError> {
+        LogManager::open(settings::log_manager(keys), Arc::clone(clock)).map(Arc::new).map_err(refuse)
+    }
+
     /// Loads the logs, registers the broker and contends for the controller's place. `bind` is called when the broker
     /// knows who it is and before it is known to others.
     pub async fn start(
@@ -172,6 +177,13 @@ impl Core {
     pub async fn with_image(mut self) -> Result<Self, LaunchError> {
         (&mut self.image).await?;
         Ok(self)
+    }
+
+    /// Ends it without any order, as a crash does.
+    pub fn abort(self) {
+        for task in self.tasks {
+            task.abort();
+        }
     }
 
     /// The task table. To be called within a runtime.
