@@ -22,7 +22,7 @@ use super::{
     coordination::Coordination,
     identity::{self, Identity},
     launch::{Launch, LaunchError},
-    log_dir_failure, logging,
+    log_dir_failure, logging, replication,
     scheduler::Scheduler,
     seat::Seat,
     settings,
@@ -30,7 +30,12 @@ use super::{
 };
 use crate::{
     admin::Admin,
-    api::{Services, data::fetch_session::FetchSessions, table},
+    api::{
+        Services,
+        data::fetch_session::FetchSessions,
+        inter_broker::{ClusterUpdate, ClusterUpdates},
+        table,
+    },
     common::{
         Clock,
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
@@ -85,13 +90,15 @@ impl Broker {
         let configs = Arc::new(TopicConfigs::new(Arc::clone(&config)));
         server_metrics.enter(BrokerState::Recovery);
         let clean = load_logs(&logs, &coordination, &configs, &identity, clock.as_ref()).await?;
-        let services = build_services(config, &identity, &cluster, &logs, &clock, &server_metrics).await?;
+        let broker_epoch = Arc::new(AtomicI64::new(-1));
+        let (cluster_updates, updates) = ClusterUpdates::channel();
+        let shared = Shared { broker_epoch: &broker_epoch, cluster_updates, server_metrics: &server_metrics };
+        let services = build_services(config, &identity, &cluster, &logs, &clock, shared).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
         let cleaner = cleaner::start(&services.config.snapshot(), &logs, &clock);
         let registration = registration(&keys, &identity, &bound, clock.as_ref());
         let (outputs, receiver) = mpsc::channel(OUTPUTS_MAX);
-        let broker_epoch = Arc::new(AtomicI64::new(-1));
         let seat = Seat {
             cluster: Arc::clone(&cluster),
             registration: registration.clone(),
@@ -100,7 +107,9 @@ impl Broker {
             broker_epoch: Arc::clone(&broker_epoch),
         };
         seat.register().await.map_err(refuse)?;
-        let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver);
+        let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver, updates);
+        let (fetchers, proposals) = replication::start(&keys, &services, &broker_epoch)?;
+        tasks.push(proposals);
         let image = first_image(&services, has_topics(&cluster).await.map_err(refuse)?);
         let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
         tasks.push(log_dirs);
@@ -111,7 +120,7 @@ impl Broker {
         let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
         server_metrics.enter(BrokerState::Running);
         announce_ready(&registration, &identity, clock.as_ref());
-        Ok(Self { services, logs, server, scheduler, cleaner, tasks, coordination, broker_epoch, none_left })
+        Ok(Self { services, logs, server, scheduler, fetchers, cleaner, tasks, coordination, broker_epoch, none_left })
     }
 }
 
@@ -159,13 +168,20 @@ async fn load_logs(
     Ok(clean)
 }
 
+/// What the services share with those who run beside them.
+struct Shared<'a> {
+    broker_epoch: &'a Arc<AtomicI64>,
+    cluster_updates: ClusterUpdates,
+    server_metrics: &'a Arc<ServerMetrics>,
+}
+
 async fn build_services(
     config: Arc<DynamicConfig>,
     identity: &Identity,
     cluster: &Arc<ClusterStore>,
     logs: &Arc<LogManager>,
     clock: &Arc<dyn Clock>,
-    server_metrics: &Arc<ServerMetrics>,
+    shared: Shared<'_>,
 ) -> Result<Arc<Services>, LaunchError> {
     let keys = config.snapshot();
     let metadata = Arc::new(MetadataCache::default());
@@ -208,7 +224,9 @@ async fn build_services(
         producer_ids: Arc::new(ProducerIdManager::new(identity.broker_id)),
         fetch_sessions: Arc::new(FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS)),
         request_metrics: table::request_metrics(),
-        server_metrics: Arc::clone(server_metrics),
+        server_metrics: Arc::clone(shared.server_metrics),
+        broker_epoch: Arc::clone(shared.broker_epoch),
+        cluster_updates: shared.cluster_updates,
     }))
 }
 
@@ -257,13 +275,14 @@ fn start_tasks(
     configs: &Arc<TopicConfigs>,
     cleaner: Option<&Arc<LogCleaner>>,
     outputs: mpsc::Receiver<ControllerOutput>,
+    updates: mpsc::Receiver<ClusterUpdate>,
 ) -> Vec<JoinHandle<()>> {
     let apply = Apply { services: Arc::clone(services), configs: Arc::clone(configs) };
     let watch = ConfigWatch { services: Arc::clone(services), configs: Arc::clone(configs), cleaner: cleaner.cloned() };
     let events = services.cluster.store().events();
     let ids = Arc::clone(services);
     let mut tasks = vec![
-        tokio::spawn(apply.run(outputs)),
+        tokio::spawn(apply.run(outputs, updates)),
         tokio::spawn(watch.run(events)),
         services.groups.start(),
         services.transactions.start(),
