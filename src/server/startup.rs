@@ -60,6 +60,8 @@ use crate::{
 const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
 /// The controller may run this many steps ahead.
 const OUTPUTS_MAX: usize = 16;
+/// How often a starting broker looks whether the controller is another one.
+const CONTROLLER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long the first image may take.
 const FIRST_IMAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -82,7 +84,10 @@ impl Broker {
         let session = cluster.store().session_events();
         cluster.create_persistent_paths().await.map_err(refuse)?;
         let identity = identity::establish(&keys, &coordination, &logs).await?;
-        coordination.refuse_company(identity.broker_id).await?;
+        // Led by another broker's controller, this one may have company.
+        if !is_led_elsewhere(&cluster, identity.broker_id).await {
+            coordination.refuse_company(identity.broker_id).await?;
+        }
         // Early: an address in use must stop us before anything is registered.
         let bound = BoundListeners::bind(settings::network(&keys))
             .map_err(|fault| LaunchError(format!("cannot bind {}: {fault}", keys.network.listeners)))?;
@@ -110,14 +115,26 @@ impl Broker {
         let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver, updates);
         let (fetchers, proposals) = replication::start(&keys, &services, &broker_epoch)?;
         tasks.push(proposals);
-        let image = first_image(&services, has_topics(&cluster).await.map_err(refuse)?);
+        let mut image = Box::pin(first_image(&services, has_topics(&cluster).await.map_err(refuse)?));
         let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
         tasks.push(log_dirs);
         tasks.push(tokio::spawn(seat.hold(clean, session)));
-        image.await?;
+        // A controller elsewhere tells of the cluster through our socket; one in this process does so before clients come.
+        let serve = || bound.serve(Arc::clone(&services)).map_err(refuse);
+        let server = tokio::select! {
+            biased;
+            shown = &mut image => {
+                shown?;
+                serve()?
+            }
+            () = led_elsewhere(&cluster, identity.broker_id) => {
+                let server = serve()?;
+                image.await?;
+                server
+            }
+        };
         let tasks_table = background::tasks(&keys, &services, &logs);
         let scheduler = Scheduler::start(tasks_table, Arc::clone(&clock)).map_err(refuse)?;
-        let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
         server_metrics.enter(BrokerState::Running);
         announce_ready(&registration, &identity, clock.as_ref());
         Ok(Self { services, logs, server, scheduler, fetchers, cleaner, tasks, coordination, broker_epoch, none_left })
@@ -300,6 +317,21 @@ fn start_tasks(
     tasks
 }
 
+/// Whether another broker is controller now. A store that does not answer will be heard of soon enough.
+async fn is_led_elsewhere(cluster: &ClusterStore, broker_id: i32) -> bool {
+    matches!(cluster.controller(false).await, Ok(Some(controller)) if controller != broker_id)
+}
+
+/// Returns once another broker is controller.
+async fn led_elsewhere(cluster: &ClusterStore, broker_id: i32) {
+    loop {
+        tokio::time::sleep(CONTROLLER_CHECK_INTERVAL).await;
+        if is_led_elsewhere(cluster, broker_id).await {
+            return;
+        }
+    }
+}
+
 /// Whether there is a topic that is not about to be deleted.
 async fn has_topics(cluster: &ClusterStore) -> Result<bool, CoordinationError> {
     let leaving = cluster.topics_marked_for_deletion(false).await?;
@@ -308,7 +340,7 @@ async fn has_topics(cluster: &ClusterStore) -> Result<bool, CoordinationError> {
 
 /// Resolves once the image shows this broker, and every topic if there are any: they are shown together, and by then
 /// their partitions are led. Watches from the call on.
-fn first_image(services: &Arc<Services>, with_topics: bool) -> impl Future<Output = Result<(), LaunchError>> {
+fn first_image(services: &Arc<Services>, with_topics: bool) -> impl Future<Output = Result<(), LaunchError>> + use<> {
     let services = Arc::clone(services);
     let mut changes = services.metadata.subscribe();
     async move {
