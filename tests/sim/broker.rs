@@ -66,6 +66,7 @@ impl SimBroker {
             clock,
             coordination: Coordination::over(Arc::clone(&store) as _),
             connector: network.connector(host),
+            fetchers: vec![tokio::runtime::Handle::current()],
         };
         let mut incoming = network.listen(host);
         let core = Core::start(ground, logs, || Ok([("PLAINTEXT".to_owned(), None)].into())).await?;
