@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
 
-use futures::StreamExt;
-use tokio::{sync::mpsc, task::JoinHandle};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use super::{
     adopt,
@@ -23,7 +25,7 @@ use super::{
     identity::{self, Identity},
     launch::{Launch, LaunchError},
     log_dir_failure, logging,
-    scheduler::Scheduler,
+    scheduler::{Scheduler, Task},
     seat::Seat,
     settings,
     topic_configs::{ConfigRules, TopicConfigs},
@@ -32,7 +34,7 @@ use crate::{
     admin::Admin,
     api::{Services, data::fetch_session::FetchSessions, table},
     common::{
-        Clock,
+        BrokerId, Clock,
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
     },
     config::{BrokerConfig, DynamicConfig, Loggers},
@@ -58,29 +60,83 @@ const OUTPUTS_MAX: usize = 16;
 /// How long the first image may take.
 const FIRST_IMAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What a broker stands on. The simulation puts other things here: its own time, tree and ways to other brokers.
+pub struct Ground {
+    pub config: Arc<DynamicConfig>,
+    pub clock: Arc<dyn Clock>,
+    pub coordination: Coordination,
+}
+
+/// A broker without sockets and without a scheduler's thread: all that decides, and all that is kept.
+pub struct Core {
+    pub services: Arc<Services>,
+    pub logs: Arc<LogManager>,
+    pub(super) cleaner: Option<Arc<LogCleaner>>,
+    /// Controller, configuration watch, group timers, producer id blocks.
+    pub(super) tasks: Vec<JoinHandle<()>>,
+    pub(super) coordination: Coordination,
+    pub(super) broker_epoch: Arc<AtomicI64>,
+    pub(super) none_left: oneshot::Receiver<()>,
+    registration: BrokerRegistration,
+    image: BoxFuture<'static, Result<(), LaunchError>>,
+}
+
 impl Broker {
     /// Starts everything and returns once clients are served.
     pub async fn start(launch: Launch) -> Result<Self, LaunchError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let config = Arc::new(launch.config);
         let keys = config.snapshot();
-        let server_metrics = Arc::new(ServerMetrics::default());
-        server_metrics.enter(BrokerState::Starting);
         announce_dirs(&keys);
         raise_descriptor_limit();
-
         let logs = LogManager::open(settings::log_manager(&keys), Arc::clone(&clock)).map_err(refuse)?;
-        let logs = Arc::new(logs);
         let coordination = Coordination::open(&keys).await?;
+        let ground = Ground { config, clock: Arc::clone(&clock), coordination };
+        let mut bound = None;
+        // Early: an address in use must stop us before anything is registered.
+        let bind = || {
+            let listeners = BoundListeners::bind(settings::network(&keys))
+                .map_err(|fault| LaunchError(format!("cannot bind {}: {fault}", keys.network.listeners)))?;
+            let port = |listener: &str| listeners.local_addr(listener).map(|address| address.port());
+            let ports = keys.advertised_listeners().iter().map(|it| (it.name.clone(), port(&it.name))).collect();
+            bound = Some(listeners);
+            Ok(ports)
+        };
+        let core = Core::start(ground, Arc::new(logs), bind).await?;
+        let mut core = core.with_image().await?;
+        let scheduler = Scheduler::start(core.recurring(), Arc::clone(&clock)).map_err(refuse)?;
+        let Some(bound) = bound else { return Err(LaunchError("no listener".to_owned())) };
+        let server = bound.serve(Arc::clone(&core.services)).map_err(refuse)?;
+        core.services.server_metrics.enter(BrokerState::Running);
+        announce_ready(&core.registration, core.services.broker_id, clock.as_ref());
+        let tasks = std::mem::take(&mut core.tasks);
+        let Core { services, logs, cleaner, coordination, broker_epoch, none_left, .. } = core;
+        Ok(Self { services, logs, server, scheduler, cleaner, tasks, coordination, broker_epoch, none_left })
+    }
+}
+
+/// The ports that listeners really have, by name.
+type Ports = BTreeMap<String, Option<u16>>;
+
+impl Core {
+    /// Loads the logs, registers the broker and contends for the controller's place. `bind` is called when the broker
+    /// knows who it is and before it is known to others.
+    pub async fn start(
+        ground: Ground,
+        logs: Arc<LogManager>,
+        bind: impl FnOnce() -> Result<Ports, LaunchError>,
+    ) -> Result<Self, LaunchError> {
+        let Ground { config, clock, coordination } = ground;
+        let keys = config.snapshot();
+        let server_metrics = Arc::new(ServerMetrics::default());
+        server_metrics.enter(BrokerState::Starting);
         let cluster = Arc::clone(&coordination.cluster);
         // Before anything is registered, so that no news of this session is missed.
         let session = cluster.store().session_events();
         cluster.create_persistent_paths().await.map_err(refuse)?;
         let identity = identity::establish(&keys, &coordination, &logs).await?;
         coordination.refuse_company(identity.broker_id).await?;
-        // Early: an address in use must stop us before anything is registered.
-        let bound = BoundListeners::bind(settings::network(&keys))
-            .map_err(|fault| LaunchError(format!("cannot bind {}: {fault}", keys.network.listeners)))?;
+        let ports = bind()?;
 
         let configs = Arc::new(TopicConfigs::new(Arc::clone(&config)));
         server_metrics.enter(BrokerState::Recovery);
@@ -89,7 +145,7 @@ impl Broker {
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
         let cleaner = cleaner::start(&services.config.snapshot(), &logs, &clock);
-        let registration = registration(&keys, &identity, &bound, clock.as_ref());
+        let registration = registration(&keys, &identity, &ports, clock.as_ref());
         let (outputs, receiver) = mpsc::channel(OUTPUTS_MAX);
         let broker_epoch = Arc::new(AtomicI64::new(-1));
         let seat = Seat {
@@ -105,13 +161,19 @@ impl Broker {
         let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
         tasks.push(log_dirs);
         tasks.push(tokio::spawn(seat.hold(clean, session)));
-        image.await?;
-        let tasks_table = background::tasks(&keys, &services, &logs);
-        let scheduler = Scheduler::start(tasks_table, Arc::clone(&clock)).map_err(refuse)?;
-        let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
-        server_metrics.enter(BrokerState::Running);
-        announce_ready(&registration, &identity, clock.as_ref());
-        Ok(Self { services, logs, server, scheduler, cleaner, tasks, coordination, broker_epoch, none_left })
+        Ok(Self { services, logs, cleaner, tasks, coordination, broker_epoch, none_left, registration, image })
+    }
+
+    /// Waits until the controller has shown the cluster.
+    pub async fn with_image(mut self) -> Result<Self, LaunchError> {
+        (&mut self.image).await?;
+        Ok(self)
+    }
+
+    /// The task table. To be called within a runtime.
+    #[must_use]
+    pub fn recurring(&self) -> Vec<Task> {
+        background::tasks(&self.services.config.snapshot(), &self.services, &self.logs)
     }
 }
 
@@ -219,15 +281,10 @@ async fn partitions_of(cluster: &ClusterStore, topic: &str, planned: i32) -> Res
     Ok(partitions.unwrap_or(planned))
 }
 
-fn registration(
-    keys: &BrokerConfig,
-    identity: &Identity,
-    bound: &BoundListeners,
-    clock: &dyn Clock,
-) -> BrokerRegistration {
+fn registration(keys: &BrokerConfig, identity: &Identity, ports: &Ports, clock: &dyn Clock) -> BrokerRegistration {
     let endpoints = keys.advertised_listeners().iter().map(|listener| {
         let port = match listener.port {
-            0 => bound.local_addr(&listener.name).map_or(0, |address: SocketAddr| address.port()),
+            0 => ports.get(&listener.name).copied().flatten().unwrap_or(0),
             port => port,
         };
         Endpoint {
@@ -289,10 +346,10 @@ async fn has_topics(cluster: &ClusterStore) -> Result<bool, CoordinationError> {
 
 /// Resolves once the image shows this broker, and every topic if there are any: they are shown together, and by then
 /// their partitions are led. Watches from the call on.
-fn first_image(services: &Arc<Services>, with_topics: bool) -> impl Future<Output = Result<(), LaunchError>> {
+fn first_image(services: &Arc<Services>, with_topics: bool) -> BoxFuture<'static, Result<(), LaunchError>> {
     let services = Arc::clone(services);
     let mut changes = services.metadata.subscribe();
-    async move {
+    let future = async move {
         let shown = async {
             let is_shown = |image: &MetadataImage| {
                 image.brokers.contains_key(&services.broker_id) && (!with_topics || !image.topics.is_empty())
@@ -305,13 +362,14 @@ fn first_image(services: &Arc<Services>, with_topics: bool) -> impl Future<Outpu
         };
         let shown = tokio::time::timeout(FIRST_IMAGE_TIMEOUT, shown).await;
         shown.map_err(|_| LaunchError("the controller showed no cluster in time".to_owned()))
-    }
+    };
+    future.boxed()
 }
 
-fn announce_ready(registration: &BrokerRegistration, identity: &Identity, clock: &dyn Clock) {
+fn announce_ready(registration: &BrokerRegistration, broker_id: BrokerId, clock: &dyn Clock) {
     let addresses: Vec<String> =
         registration.endpoints.iter().map(|it| format!("{}://{}:{}", it.listener, it.host, it.port)).collect();
     // Scripts and test containers wait for this line of Kafka's.
-    tracing::info!("[KafkaServer id={}] started (kafka.server.KafkaServer)", identity.broker_id);
+    tracing::info!("[KafkaServer id={}] started (kafka.server.KafkaServer)", broker_id);
     tracing::info!("ready on {} after {} ms", addresses.join(", "), clock.monotonic_ms());
 }
