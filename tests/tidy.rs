@@ -19,6 +19,7 @@ const RANKS: &[(&str, u8)] = &[
     ("storage", 2),
     ("coordination", 3),
     ("transport", 3),
+    ("client", 4),
     ("replication", 5),
     ("coordinator", 6),
     ("controller", 6),

@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{data::fetch_session::FetchSessions, error_counts::ErrorCounts};
 use crate::{
     admin::{Admin, configs::ConfigAdmin},
+    client::Connector,
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
     coordination::ClusterStore,
@@ -35,6 +36,8 @@ pub struct Services {
     pub fetch_sessions: Arc<FetchSessions>,
     pub request_metrics: RequestMetrics,
     pub server_metrics: Arc<ServerMetrics>,
+    /// How other brokers are reached.
+    pub connector: Arc<dyn Connector>,
 }
 
 impl Services {

@@ -33,6 +33,7 @@ use super::{
 use crate::{
     admin::Admin,
     api::{Services, data::fetch_session::FetchSessions, table},
+    client::Connector,
     common::{
         BrokerId, Clock,
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
@@ -65,6 +66,8 @@ pub struct Ground {
     pub config: Arc<DynamicConfig>,
     pub clock: Arc<dyn Clock>,
     pub coordination: Coordination,
+    /// How this broker reaches others.
+    pub connector: Arc<dyn Connector>,
 }
 
 /// A broker without sockets and without a scheduler's thread: all that decides, and all that is kept.
@@ -91,7 +94,8 @@ impl Broker {
         raise_descriptor_limit();
         let logs = LogManager::open(settings::log_manager(&keys), Arc::clone(&clock)).map_err(refuse)?;
         let coordination = Coordination::open(&keys).await?;
-        let ground = Ground { config, clock: Arc::clone(&clock), coordination };
+        let connector = Arc::new(settings::sockets(&keys));
+        let ground = Ground { config, clock: Arc::clone(&clock), coordination, connector };
         let mut bound = None;
         // Early: an address in use must stop us before anything is registered.
         let bind = || {
@@ -126,7 +130,7 @@ impl Core {
         logs: Arc<LogManager>,
         bind: impl FnOnce() -> Result<Ports, LaunchError>,
     ) -> Result<Self, LaunchError> {
-        let Ground { config, clock, coordination } = ground;
+        let Ground { config, clock, coordination, connector } = ground;
         let keys = config.snapshot();
         let server_metrics = Arc::new(ServerMetrics::default());
         server_metrics.enter(BrokerState::Starting);
@@ -141,7 +145,7 @@ impl Core {
         let configs = Arc::new(TopicConfigs::new(Arc::clone(&config)));
         server_metrics.enter(BrokerState::Recovery);
         let clean = load_logs(&logs, &coordination, &configs, &identity, clock.as_ref()).await?;
-        let services = build_services(config, &identity, &cluster, &logs, &clock, &server_metrics).await?;
+        let services = build_services(config, &identity, &cluster, &logs, &clock, &server_metrics, connector).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
         let cleaner = cleaner::start(&services.config.snapshot(), &logs, &clock);
@@ -228,6 +232,7 @@ async fn build_services(
     logs: &Arc<LogManager>,
     clock: &Arc<dyn Clock>,
     server_metrics: &Arc<ServerMetrics>,
+    connector: Arc<dyn Connector>,
 ) -> Result<Arc<Services>, LaunchError> {
     let keys = config.snapshot();
     let metadata = Arc::new(MetadataCache::default());
@@ -271,6 +276,7 @@ async fn build_services(
         fetch_sessions: Arc::new(FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS)),
         request_metrics: table::request_metrics(),
         server_metrics: Arc::clone(server_metrics),
+        connector,
     }))
 }
 
