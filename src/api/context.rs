@@ -8,6 +8,7 @@ use std::{
 use super::{data::fetch_session::FetchSessions, error_counts::ErrorCounts, inter_broker::ClusterUpdates};
 use crate::{
     admin::{Admin, configs::ConfigAdmin},
+    client::Connector,
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
     coordination::ClusterStore,
@@ -42,6 +43,8 @@ pub struct Services {
     pub broker_epoch: Arc<AtomicI64>,
     /// Where requests of the controller go to be carried out.
     pub cluster_updates: ClusterUpdates,
+    /// How other brokers are reached.
+    pub connector: Arc<dyn Connector>,
 }
 
 impl Services {

@@ -9,7 +9,7 @@ use kafka_protocol::{
 };
 use tokio::time::timeout;
 
-use super::{ClientConfig, ClientError, Peer, connect, wire};
+use super::{ClientConfig, ClientError, Peer, wire};
 use crate::{common::ErrorCode, protocol::guard, transport::Stream};
 
 /// ApiVersions as Kafka 3.9 asks it among brokers.
@@ -86,7 +86,7 @@ impl Channel {
             return Ok(connection);
         }
         let within = self.config.connect_timeout;
-        let connected = timeout(within, connect::connect(&self.peer, &self.config)).await;
+        let connected = timeout(within, self.config.connector.connect(&self.peer)).await;
         let stream = connected.map_err(|_| ClientError::ConnectTimeout(within))?.map_err(ClientError::Connect)?;
         Ok(Connection { stream, versions: None })
     }

@@ -8,10 +8,11 @@ mod error;
 mod wire;
 
 pub use channel::Channel;
+pub use connect::{Connector, Sockets};
 pub use controller_channel::ControllerChannel;
 pub use error::ClientError;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{common::BrokerId, metadata::BrokerImage};
 
@@ -24,9 +25,8 @@ pub struct ClientConfig {
     pub request_timeout: Duration,
     /// `socket.connection.setup.timeout.ms`.
     pub connect_timeout: Duration,
-    /// `None` lets the kernel size it.
-    pub send_buffer_bytes: Option<usize>,
-    pub receive_buffer_bytes: Option<usize>,
+    /// Where connections come from.
+    pub connector: Arc<dyn Connector>,
     /// A longer response closes the connection.
     pub response_bytes_max: usize,
 }

@@ -1,16 +1,13 @@
 //! Starts what copies partitions between brokers: the fetchers' threads, the proposals to the controller.
 
-use std::{
-    sync::{Arc, atomic::AtomicI64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle};
 
 use super::launch::LaunchError;
 use crate::{
     api::Services,
-    client::{ClientConfig, ControllerChannel},
+    client::{ClientConfig, Connector, ControllerChannel},
     config::BrokerConfig,
     replication::{
         AlterPartitionSender,
@@ -24,6 +21,11 @@ pub struct FetcherThreads {
 }
 
 impl FetcherThreads {
+    /// `num.replica.fetchers` of them.
+    pub fn start(keys: &BrokerConfig) -> Result<(Self, Vec<Handle>), LaunchError> {
+        fetcher_threads(usize::try_from(keys.replication.num_replica_fetchers).unwrap_or(1))
+    }
+
     /// Ends them; what a fetcher is appending is finished first.
     pub fn stop(&mut self) {
         for (stop, thread) in self.threads.drain(..) {
@@ -35,19 +37,15 @@ impl FetcherThreads {
     }
 }
 
-/// `broker_epoch` is read for every request.
-pub fn start(
-    keys: &BrokerConfig,
-    services: &Arc<Services>,
-    broker_epoch: &Arc<AtomicI64>,
-) -> Result<(FetcherThreads, JoinHandle<()>), LaunchError> {
+/// Lets the broker follow others; returns the task that carries its proposals to the controller.
+pub fn start(keys: &BrokerConfig, services: &Arc<Services>, runtimes: Vec<Handle>) -> JoinHandle<()> {
     let listener = keys.inter_broker_listener().0;
-    let (threads, runtimes) = fetcher_threads(usize::try_from(keys.replication.num_replica_fetchers).unwrap_or(1))?;
+    let broker_epoch = &services.broker_epoch;
     let replicas = Arc::downgrade(&services.replicas);
     let setup = FetcherSetup {
         replicas: replicas.clone(),
         runtimes,
-        client: fetcher_client(keys),
+        client: fetcher_client(keys, &services.connector),
         config: fetcher_config(keys),
         broker_id: services.broker_id,
         broker_epoch: Arc::clone(broker_epoch),
@@ -58,12 +56,12 @@ pub fn start(
         channel: ControllerChannel::new(
             Arc::clone(&services.metadata),
             listener.to_owned(),
-            Arc::new(controller_client(keys, services.broker_id)),
+            Arc::new(controller_client(keys, services)),
         ),
         broker_id: services.broker_id,
         broker_epoch: Arc::clone(broker_epoch),
     };
-    Ok((threads, tokio::spawn(sender.run())))
+    tokio::spawn(sender.run())
 }
 
 fn fetcher_threads(count: usize) -> Result<(FetcherThreads, Vec<Handle>), LaunchError> {
@@ -99,31 +97,27 @@ fn fetcher_config(keys: &BrokerConfig) -> FetcherConfig {
 }
 
 /// What all requests to peers share, but for the client id.
-fn client(keys: &BrokerConfig, request_timeout_ms: i32) -> ClientConfig {
+fn client(keys: &BrokerConfig, connector: &Arc<dyn Connector>, request_timeout_ms: i32) -> ClientConfig {
     let ms = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
     ClientConfig {
         client_id: String::new(),
         request_timeout: ms(request_timeout_ms),
         connect_timeout: ms(keys.general.request_timeout_ms),
-        send_buffer_bytes: None,
-        receive_buffer_bytes: None,
+        connector: Arc::clone(connector),
         // Whatever a producer may send can come back in one answer, and more partitions beside it.
         response_bytes_max: usize::try_from(keys.network.socket_request_max_bytes).unwrap_or(0).max(64 << 20) * 2,
     }
 }
 
-/// The kernel's own sizing beats Kafka's default of 64 KiB on any but a local link; another figure is meant.
-fn fetcher_client(keys: &BrokerConfig) -> ClientConfig {
-    const DEFAULT: i32 = 65_536;
-    let bytes = keys.replication.replica_socket_receive_buffer_bytes;
-    let receive_buffer_bytes = usize::try_from(bytes).ok().filter(|_| bytes != DEFAULT);
-    // A leader may hold a fetch as long as it is asked to.
+/// A leader may hold a fetch as long as it is asked to.
+fn fetcher_client(keys: &BrokerConfig, connector: &Arc<dyn Connector>) -> ClientConfig {
     let timeout_ms = keys.replication.replica_socket_timeout_ms.max(keys.replication.replica_fetch_wait_max_ms);
-    ClientConfig { receive_buffer_bytes, ..client(keys, timeout_ms) }
+    client(keys, connector, timeout_ms)
 }
 
-fn controller_client(keys: &BrokerConfig, broker_id: i32) -> ClientConfig {
-    ClientConfig { client_id: broker_id.to_string(), ..client(keys, keys.general.request_timeout_ms) }
+fn controller_client(keys: &BrokerConfig, services: &Services) -> ClientConfig {
+    let shared = client(keys, &services.connector, keys.general.request_timeout_ms);
+    ClientConfig { client_id: services.broker_id.to_string(), ..shared }
 }
 
 #[cfg(test)]

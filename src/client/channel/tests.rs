@@ -14,7 +14,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    client::ControllerChannel,
+    client::{ControllerChannel, Sockets},
     metadata::{BrokerImage, Endpoint, MetadataCache, MetadataDelta},
 };
 
@@ -23,8 +23,7 @@ fn config(request_timeout_ms: u64) -> Arc<ClientConfig> {
         client_id: "broker-1-fetcher-0".to_owned(),
         request_timeout: Duration::from_millis(request_timeout_ms),
         connect_timeout: Duration::from_secs(5),
-        send_buffer_bytes: Some(65_536),
-        receive_buffer_bytes: None,
+        connector: Arc::new(Sockets { send_buffer_bytes: Some(65_536), receive_buffer_bytes: None }),
         response_bytes_max: 1 << 20,
     })
 }

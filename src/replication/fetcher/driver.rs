@@ -78,7 +78,12 @@ impl Fetcher {
                 });
                 self.session.plan(ready, version > 12)
             };
-            let Some(plan) = plan else { continue };
+            let Some(plan) = plan else {
+                // All that are ready have lost their logs: somebody will take them out soon.
+                drop(replicas);
+                self.pause().await;
+                continue;
+            };
             let epoch = self.broker_epoch.load(Ordering::Acquire);
             match self.leader.fetch(&plan, version, epoch).await {
                 Ok(response) => self.answered(&replicas, response).await,
@@ -109,6 +114,10 @@ impl Fetcher {
                 let _ = tokio::time::timeout(Duration::from_millis(wait_ms.unsigned_abs()), changed).await;
             }
         }
+    }
+
+    async fn pause(&mut self) {
+        tokio::time::sleep(Duration::from_millis(self.backoff_ms.max(1).unsigned_abs())).await;
     }
 
     fn unreachable(&mut self, replicas: &ReplicaManager, fault: &crate::client::ClientError) {

@@ -22,7 +22,7 @@ use kafka_protocol::{
 use uuid::Uuid;
 
 use crate::{
-    client::{Channel, ClientConfig, Peer},
+    client::{Channel, ClientConfig, Peer, Sockets},
     common::{BrokerId, ErrorCode, Offset, TopicPartition},
     protocol::records::RecordBatchBuilder,
     replication::{AppendRequest, AppendResult},
@@ -64,8 +64,7 @@ async fn broker(id: BrokerId, dir: &Path, extra: &[(&str, &str)]) -> (BrokerId, 
         client_id: "script".to_owned(),
         request_timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(10),
-        send_buffer_bytes: None,
-        receive_buffer_bytes: None,
+        connector: Arc::new(Sockets::default()),
         response_bytes_max: 1 << 20,
     };
     let channel = Channel::new(Peer { id, host: "127.0.0.1".to_owned(), port }, Arc::new(config));
