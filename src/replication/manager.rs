@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use bytes::BytesMut;
@@ -148,6 +148,8 @@ pub struct ReplicaManager {
     /// Where peers are reached; unknown before replication is started.
     pub(super) inter_broker_listener: OnceLock<String>,
     pub(super) alter_partitions: AlterPartitionManager,
+    /// `replica.selector.class` is the rack aware one: consumers are sent to replicas near them (KIP-392).
+    rack_aware: AtomicBool,
     next_key: AtomicU64,
     pub(super) delayed_produce: Delayed<ProduceDone>,
     pub(super) delayed_fetch: Delayed<FetchDone>,
@@ -182,6 +184,7 @@ impl ReplicaManager {
             fetchers: FetcherManager::default(),
             inter_broker_listener: OnceLock::new(),
             alter_partitions: AlterPartitionManager::default(),
+            rack_aware: AtomicBool::new(false),
             next_key: AtomicU64::new(0),
             delayed_produce: Delayed::default(),
             delayed_fetch: Delayed::default(),
@@ -198,6 +201,15 @@ impl ReplicaManager {
             self.fetchers.start(setup);
             self.brokers_changed();
         }
+    }
+
+    /// Sends consumers that say their rack to a replica in it.
+    pub fn select_replicas_by_rack(&self) {
+        self.rack_aware.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_rack_aware(&self) -> bool {
+        self.rack_aware.load(Ordering::Acquire)
     }
 
     /// Nothing is copied from now on.

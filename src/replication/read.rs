@@ -13,12 +13,14 @@ use super::{
 };
 use crate::{
     common::{
-        ErrorCode, Offset,
+        BrokerId, ErrorCode, Offset,
         ids::{NO_LEADER_EPOCH, NO_OFFSET},
     },
     protocol::chunk::{FileRegion, Records},
     storage::{FetchData, FetchIsolation, OffsetAndEpoch, StorageError},
 };
+
+const CONSUMER_REPLICA_ID: BrokerId = -1;
 
 /// One pass over all partitions of a fetch.
 struct Round {
@@ -115,6 +117,9 @@ impl ReplicaManager {
         if first_pass {
             partition.topic_metrics.total_fetch_requests.mark(1);
         }
+        if let Some(preferred) = self.preferred_read_replica(&partition, params, wanted) {
+            return (FetchPartitionData::elsewhere(&partition, preferred), NO_OFFSET);
+        }
         match read_partition(&partition, params, wanted, max_bytes, min_one_message) {
             Ok((data, end)) => {
                 if params.replica_id >= 0 && first_pass && data.diverging.is_none() {
@@ -133,6 +138,24 @@ impl ReplicaManager {
                 (FetchPartitionData::failed(code), NO_OFFSET)
             }
         }
+    }
+
+    /// A replica nearer to the consumer than this leader.
+    fn preferred_read_replica(
+        &self,
+        partition: &Partition,
+        params: &FetchParams,
+        wanted: &FetchPartition,
+    ) -> Option<BrokerId> {
+        let rack = params.client_rack.as_deref().filter(|rack| !rack.is_empty() && self.is_rack_aware())?;
+        if params.replica_id != CONSUMER_REPLICA_ID {
+            return None;
+        }
+        let state = partition.state();
+        state.check_leader(wanted.current_leader_epoch).ok()?;
+        let image = self.metadata.load();
+        let rack_of = |id: BrokerId| image.brokers.get(&id)?.rack.as_deref();
+        state.preferred_read_replica(wanted.fetch_offset, rack, rack_of, self.clock.now_ms())
     }
 
     /// A follower's fetch says how far it is; the high watermark may follow.
@@ -194,7 +217,7 @@ fn read_partition(
     let state = partition.state();
     let from_follower = params.replica_id >= 0;
     // Consumers that can be sent to another replica may also read from one (KIP-392).
-    if from_follower || (params.replica_id == -1 && params.client_rack.is_none()) {
+    if from_follower || (params.replica_id == CONSUMER_REPLICA_ID && params.client_rack.is_none()) {
         state.check_leader(wanted.current_leader_epoch)?;
     } else {
         state.check_epoch(wanted.current_leader_epoch)?;
@@ -284,6 +307,18 @@ fn readable_end(at: &ReadableOffsets, isolation: FetchIsolation) -> Offset {
 }
 
 impl FetchPartitionData {
+    /// No records: the consumer is sent to another replica.
+    fn elsewhere(partition: &Partition, preferred: BrokerId) -> Self {
+        let marks = ReadableOffsets::from(partition.log.as_ref());
+        Self {
+            high_watermark: marks.offsets.high_watermark,
+            last_stable_offset: marks.last_stable_offset,
+            log_start_offset: marks.offsets.log_start_offset,
+            preferred_read_replica: Some(preferred),
+            ..Self::failed(ErrorCode::None)
+        }
+    }
+
     /// No records; all offsets unknown (−1).
     #[must_use]
     pub fn failed(error: ErrorCode) -> Self {

@@ -25,9 +25,9 @@ use crate::{
     client::{Channel, ClientConfig, Peer, Sockets},
     common::{BrokerId, ErrorCode, Offset, TopicPartition},
     protocol::records::RecordBatchBuilder,
-    replication::{AppendRequest, AppendResult},
+    replication::{AppendRequest, AppendResult, FetchParams, FetchPartition},
     server::{Broker, Launch},
-    storage::{AppendOrigin, Verification},
+    storage::{AppendOrigin, FetchIsolation, Verification},
 };
 
 const TOPIC: &str = "orders";
@@ -91,7 +91,9 @@ impl Cluster {
                     .with_host(text("127.0.0.1"))
                     .with_port(channel.peer().port.into())
                     .with_listener(text("PLAINTEXT"));
-                UpdateMetadataBroker::default().with_id(WireBrokerId(*id)).with_endpoints(vec![endpoint])
+                let rack = text(&format!("rack-{id}"));
+                let broker = UpdateMetadataBroker::default().with_id(WireBrokerId(*id)).with_rack(Some(rack));
+                broker.with_endpoints(vec![endpoint])
             })
             .collect();
         let partition = UpdateMetadataPartitionState::default()
@@ -272,6 +274,45 @@ async fn a_follower_without_what_the_leader_has_forgotten_begins_where_the_leade
     let appended = cluster.produce(1, -1, &["c"]).await;
     assert_eq!((appended.error, appended.base_offset), (ErrorCode::None, 8));
     cluster.until(2, (5, 9, 9)).await;
+    cluster.stop().await;
+}
+
+/// KIP-392: a consumer in the follower's rack is sent there, and reads what is committed there.
+#[tokio::test]
+async fn a_consumer_reads_from_the_replica_in_its_rack() {
+    let selector = ("replica.selector.class", crate::server::replication::RACK_AWARE_SELECTOR);
+    let mut cluster = Cluster::start(&[selector]).await;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    cluster.produce(1, -1, &["a", "b"]).await;
+    cluster.until(2, (0, 2, 2)).await;
+    let wants = FetchPartition {
+        topic_partition: tp(),
+        topic_id: TOPIC_ID,
+        fetch_offset: 0,
+        log_start_offset: -1,
+        max_bytes: 1 << 20,
+        current_leader_epoch: 0,
+        last_fetched_epoch: -1,
+    };
+    let params = |rack: &str| FetchParams {
+        replica_id: -1,
+        replica_epoch: -1,
+        max_wait_ms: 0,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        isolation: FetchIsolation::TxnCommitted,
+        hard_max_bytes: false,
+        client_rack: Some(rack.to_owned()),
+    };
+    let wants = [wants];
+    let at_leader = cluster.at(1).1.services().replicas.fetch(&params("rack-2"), &wants).await.remove(0);
+    assert_eq!((at_leader.preferred_read_replica, at_leader.records.len()), (Some(2), 0));
+    assert_eq!((at_leader.error, at_leader.high_watermark), (ErrorCode::None, 2));
+    let at_follower = cluster.at(2).1.services().replicas.fetch(&params("rack-2"), &wants).await.remove(0);
+    assert_eq!((at_follower.preferred_read_replica, at_follower.error), (None, ErrorCode::None));
+    assert!(at_follower.records.len() > 0 && at_follower.high_watermark == 2);
+    let near = cluster.at(1).1.services().replicas.fetch(&params("rack-1"), &wants).await.remove(0);
+    assert!(near.preferred_read_replica.is_none() && near.records.len() > 0);
     cluster.stop().await;
 }
 
