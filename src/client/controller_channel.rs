@@ -46,9 +46,21 @@ impl ControllerChannel {
         within: Duration,
         not_controller: impl Fn(&R::Response) -> bool,
     ) -> Result<R::Response, ClientError> {
+        self.send_built(|_| request.clone(), highest_version, negotiate, within, not_controller).await
+    }
+
+    /// As [`Self::send`], for requests whose fields depend on the version.
+    pub async fn send_built<R: Request>(
+        &self,
+        build: impl Fn(i16) -> R,
+        highest_version: i16,
+        negotiate: bool,
+        within: Duration,
+        not_controller: impl Fn(&R::Response) -> bool,
+    ) -> Result<R::Response, ClientError> {
         let deadline = Instant::now() + within;
         loop {
-            let asked = tokio::time::timeout_at(deadline, self.ask(request, highest_version, negotiate)).await;
+            let asked = tokio::time::timeout_at(deadline, self.ask(&build, highest_version, negotiate)).await;
             match asked {
                 Ok(Ok(response)) if !not_controller(&response) => return Ok(response),
                 Ok(Err(fault @ (ClientError::Unsendable(_) | ClientError::UnsupportedVersion { .. }))) => {
@@ -65,13 +77,18 @@ impl ControllerChannel {
         }
     }
 
-    async fn ask<R: Request>(&self, request: &R, highest: i16, negotiate: bool) -> Result<R::Response, ClientError> {
+    async fn ask<R: Request>(
+        &self,
+        build: &impl Fn(i16) -> R,
+        highest: i16,
+        negotiate: bool,
+    ) -> Result<R::Response, ClientError> {
         let Some(peer) = self.controller() else {
             return Err(ClientError::NoController(Duration::ZERO));
         };
         let mut channel = self.channel(peer);
         let version = if negotiate { channel.version_for::<R>(highest).await? } else { highest };
-        let response = channel.send(request, version).await?;
+        let response = channel.send(&build(version), version).await?;
         let mut idle = self.shared.idle.lock();
         if idle.len() < IDLE_MAX {
             idle.push(channel);
