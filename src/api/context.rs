@@ -39,12 +39,12 @@ pub struct Services {
     pub fetch_sessions: Arc<FetchSessions>,
     pub request_metrics: RequestMetrics,
     pub server_metrics: Arc<ServerMetrics>,
+    /// How other brokers are reached.
+    pub connector: Arc<dyn Connector>,
     /// czxid of this broker's newest registration; −1 before the first.
     pub broker_epoch: Arc<AtomicI64>,
     /// Where requests of the controller go to be carried out.
     pub cluster_updates: ClusterUpdates,
-    /// How other brokers are reached.
-    pub connector: Arc<dyn Connector>,
 }
 
 impl Services {

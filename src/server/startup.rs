@@ -77,7 +77,7 @@ pub struct Ground {
     pub coordination: Coordination,
     /// How this broker reaches others.
     pub connector: Arc<dyn Connector>,
-    /// Where replica fetchers run, one after the other of `num.replica.fetchers`; at least one.
+    /// Where fetchers run (`num.replica.fetchers`).
     pub fetchers: Vec<Handle>,
 }
 
@@ -103,11 +103,11 @@ impl Broker {
         let keys = config.snapshot();
         announce_dirs(&keys);
         raise_descriptor_limit();
-        let logs = LogManager::open(settings::log_manager(&keys), Arc::clone(&clock)).map_err(refuse)?;
+        let logs = Core::open_logs(&keys, &clock)?;
         let coordination = Coordination::open(&keys).await?;
         let connector = Arc::new(settings::sockets(&keys));
-        let (threads, fetchers) = FetcherThreads::start(&keys)?;
-        let ground = Ground { config, clock: Arc::clone(&clock), coordination, connector, fetchers };
+        let (fetchers, runtimes) = FetcherThreads::start(keys.replication.num_replica_fetchers)?;
+        let ground = Ground { config, clock: Arc::clone(&clock), coordination, connector, fetchers: runtimes };
         let mut bound = None;
         // Early: an address in use must stop us before anything is registered.
         let bind = || {
@@ -118,29 +118,14 @@ impl Broker {
             bound = Some(listeners);
             Ok(ports)
         };
-        let mut core = Core::start(ground, Arc::new(logs), bind).await?;
+        let mut core = Core::start(ground, logs, bind).await?;
         let Some(bound) = bound else { return Err(LaunchError("no listener".to_owned())) };
-        let services = Arc::clone(&core.services);
-        let serve = || bound.serve(Arc::clone(&services)).map_err(refuse);
-        // A controller elsewhere tells of the cluster through our socket; one in this process does so before clients come.
-        let server = tokio::select! {
-            biased;
-            shown = &mut core.image => {
-                shown?;
-                serve()?
-            }
-            () = led_elsewhere(&services.cluster, services.broker_id) => {
-                let server = serve()?;
-                (&mut core.image).await?;
-                server
-            }
-        };
+        let server = core.served(|services| bound.serve(Arc::clone(services)).map_err(refuse)).await?;
         let scheduler = Scheduler::start(core.recurring(), Arc::clone(&clock)).map_err(refuse)?;
         core.services.server_metrics.enter(BrokerState::Running);
         announce_ready(&core.registration, core.services.broker_id, clock.as_ref());
         let tasks = std::mem::take(&mut core.tasks);
         let Core { services, logs, cleaner, coordination, broker_epoch, none_left, .. } = core;
-        let fetchers = threads;
         Ok(Self { services, logs, server, scheduler, fetchers, cleaner, tasks, coordination, broker_epoch, none_left })
     }
 }
@@ -149,6 +134,11 @@ impl Broker {
 type Ports = BTreeMap<String, Option<u16>>;
 
 impl Core {
+    /// Takes the log dirs: nobody else may have them.
+    pub fn open_logs(keys: &BrokerConfig, clock: &Arc<dyn Clock>) -> Result<Arc<LogManager>, LaunchError> {
+        LogManager::open(settings::log_manager(keys), Arc::clone(clock)).map(Arc::new).map_err(refuse)
+    }
+
     /// Loads the logs, registers the broker and contends for the controller's place. `bind` is called when the broker
     /// knows who it is and before it is known to others.
     pub async fn start(
@@ -193,7 +183,7 @@ impl Core {
         };
         seat.register().await.map_err(refuse)?;
         let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver, updates);
-        tasks.push(replication::start(&keys, &services, fetchers));
+        tasks.push(replication::start(&keys, &services, &broker_epoch, fetchers));
         let image = first_image(&services, has_topics(&cluster).await.map_err(refuse)?);
         let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
         tasks.push(log_dirs);
@@ -201,10 +191,30 @@ impl Core {
         Ok(Self { services, logs, cleaner, tasks, coordination, broker_epoch, none_left, registration, image })
     }
 
-    /// Waits until the controller has shown the cluster.
-    pub async fn with_image(mut self) -> Result<Self, LaunchError> {
-        (&mut self.image).await?;
-        Ok(self)
+    /// Returns once the controller has shown the cluster. A controller elsewhere does so through our socket, and `serve` is
+    /// called when there is one; one in this process does so before clients come.
+    pub async fn served<S>(
+        &mut self,
+        serve: impl FnOnce(&Arc<Services>) -> Result<S, LaunchError>,
+    ) -> Result<S, LaunchError> {
+        let image = &mut self.image;
+        tokio::select! {
+            biased;
+            shown = &mut *image => shown?,
+            () = led_elsewhere(&self.coordination.cluster, self.services.broker_id) => {
+                let server = serve(&self.services)?;
+                image.await?;
+                return Ok(server);
+            }
+        }
+        serve(&self.services)
+    }
+
+    /// Ends it without any order, as a crash does.
+    pub fn abort(self) {
+        for task in self.tasks {
+            task.abort();
+        }
     }
 
     /// The task table. To be called within a runtime.
