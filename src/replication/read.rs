@@ -10,6 +10,7 @@ use super::{
     delayed::{PartitionKey, fetch::FetchDone},
     hosted::Partition,
     partition::{FollowerFetch, LogOffsets, PartitionEffect},
+    throttle::is_throttled,
 };
 use crate::{
     common::{
@@ -122,10 +123,13 @@ impl ReplicaManager {
         }
         match read_partition(&partition, params, wanted, max_bytes, min_one_message) {
             Ok((data, end)) => {
-                if params.replica_id >= 0 && first_pass && data.diverging.is_none() {
+                if params.replica_id < 0 {
+                    return (data, end);
+                }
+                if first_pass && data.diverging.is_none() {
                     self.follower_fetched(&partition, params, wanted);
                 }
-                (data, end)
+                (self.throttled(&partition, params, data), end)
             }
             Err(ReadFailure::Refused(code)) => (FetchPartitionData::failed(code), NO_OFFSET),
             Err(ReadFailure::Storage(failure)) => {
@@ -138,6 +142,25 @@ impl ReplicaManager {
                 (FetchPartitionData::failed(code), NO_OFFSET)
             }
         }
+    }
+
+    /// Holds records back from a follower that is not in sync while the leader's quota is used up, and counts what goes
+    /// out under it.
+    fn throttled(&self, partition: &Partition, params: &FetchParams, data: FetchPartitionData) -> FetchPartitionData {
+        if data.records.is_empty() || !self.leader_quota.is_limited() {
+            return data;
+        }
+        let replicas = &partition.log.config().leader_replication_throttled_replicas;
+        if !is_throttled(replicas, partition.topic_partition.partition, self.config.broker_id) {
+            return data;
+        }
+        let now = self.clock.monotonic_ms();
+        let is_in_sync = partition.state().isr().members().contains(&params.replica_id);
+        if !is_in_sync && self.leader_quota.is_exceeded(now) {
+            return FetchPartitionData { records: Records::Empty, ..data };
+        }
+        self.leader_quota.record(now, data.records.len());
+        data
     }
 
     /// A replica nearer to the consumer than this leader.

@@ -66,6 +66,9 @@ impl Fetcher {
                 let states = self.shared.states.lock();
                 let now = replicas.clock.monotonic_ms();
                 let ready = states.iter().filter(|(_, state)| state.is_ready(now)).filter_map(|(tp, state)| {
+                    if replicas.holds_back(tp, state.lag.is_some_and(|lag| lag <= 0), now) {
+                        return None;
+                    }
                     let log_start_offset = replicas.log_start_offset(tp)?;
                     let wanted = Wanted {
                         topic_id: state.topic_id,

@@ -316,6 +316,34 @@ async fn a_consumer_reads_from_the_replica_in_its_rack() {
     cluster.stop().await;
 }
 
+/// KIP-73: a new replica is copied no faster than told, on either side.
+#[tokio::test]
+async fn a_replica_that_is_behind_is_throttled_by_leader_or_follower() {
+    for (leader_rate, follower_rate) in [(Some(200_000), None), (None, Some(200_000))] {
+        let mut cluster = Cluster::start(&[("replica.fetch.max.bytes", "40000")]).await;
+        let throttled =
+            [("leader.replication.throttled.replicas", "0:1"), ("follower.replication.throttled.replicas", "*")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        for id in [1, 2] {
+            let services = cluster.at(id).1.services();
+            let throttled = throttled.iter().cloned().collect();
+            services.cluster.set_entity_config(&format!("topics/{TOPIC}"), &throttled).await.unwrap();
+            services.replicas.set_replication_rates(leader_rate, follower_rate);
+        }
+        cluster.decide(&[1], Decision { leader: 1, epoch: 0, isr: &[1] }).await;
+        let value = "x".repeat(30_000);
+        for _ in 0..15 {
+            cluster.produce(1, 1, &[&value]).await;
+        }
+        let started = Instant::now();
+        cluster.decide(&[2], Decision { leader: 1, epoch: 0, isr: &[1] }).await;
+        cluster.until(2, (0, 15, 15)).await;
+        let took = started.elapsed();
+        assert!(took > Duration::from_millis(900), "leader {leader_rate:?} follower {follower_rate:?} took {took:?}");
+        cluster.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn old_controllers_old_epochs_and_other_topics_of_the_name_are_refused() {
     let mut cluster = Cluster::start(&[]).await;
