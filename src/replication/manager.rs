@@ -1,17 +1,26 @@
 //! The face of the room (class `ReplicaManager`).
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{
-    delayed::{Delayed, PartitionKey, delete_records::DeleteDone, fetch::FetchDone, produce::ProduceDone},
+    alter_partition::AlterPartitionManager,
+    delayed::{
+        Delayed, PartitionKey,
+        delete_records::DeleteDone,
+        fetch::{FetchDone, Readable},
+        produce::ProduceDone,
+    },
+    fetcher::{FetcherManager, FetcherSetup},
     hosted::Partition,
     partitions::{HostedPartition, Partitions},
+    throttle::ReplicationQuota,
 };
 use crate::{
     common::{BrokerId, Clock, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicPartition},
@@ -59,6 +68,8 @@ pub struct AppendResult {
 pub struct FetchParams {
     /// −1 for consumers; ≥ 0 followers.
     pub replica_id: BrokerId,
+    /// Of a follower that says so; else −1.
+    pub replica_epoch: i64,
     pub max_wait_ms: i32,
     pub min_bytes: i32,
     pub max_bytes: i32,
@@ -113,6 +124,7 @@ pub struct DeleteRecordsResult {
 pub struct PartitionStateChange {
     pub topic_partition: TopicPartition,
     pub topic_id: Uuid,
+    /// −1: none.
     pub leader: BrokerId,
     pub leader_epoch: LeaderEpoch,
     pub partition_epoch: i32,
@@ -130,6 +142,17 @@ pub struct ReplicaManager {
     /// Tells a partition that lives elsewhere from one that does not exist.
     pub(super) metadata: Arc<MetadataCache>,
     pub(super) partitions: Partitions,
+    /// Epoch of the newest controller heard of. Held while what it asks is carried out, so that one change of
+    /// leadership is done before the next begins (`replicaStateChangeLock`).
+    pub(super) controller_epoch: Mutex<i32>,
+    pub(super) fetchers: FetcherManager,
+    /// Where peers are reached; unknown before replication is started.
+    pub(super) inter_broker_listener: OnceLock<String>,
+    pub(super) alter_partitions: AlterPartitionManager,
+    /// `replica.selector.class` is the rack aware one: consumers are sent to replicas near them (KIP-392).
+    rack_aware: AtomicBool,
+    pub(super) leader_quota: ReplicationQuota,
+    pub(super) follower_quota: ReplicationQuota,
     next_key: AtomicU64,
     pub(super) delayed_produce: Delayed<ProduceDone>,
     pub(super) delayed_fetch: Delayed<FetchDone>,
@@ -160,6 +183,13 @@ impl ReplicaManager {
             clock,
             metadata,
             partitions: Partitions::default(),
+            controller_epoch: Mutex::new(0),
+            fetchers: FetcherManager::default(),
+            inter_broker_listener: OnceLock::new(),
+            alter_partitions: AlterPartitionManager::default(),
+            rack_aware: AtomicBool::new(false),
+            leader_quota: ReplicationQuota::default(),
+            follower_quota: ReplicationQuota::default(),
             next_key: AtomicU64::new(0),
             delayed_produce: Delayed::default(),
             delayed_fetch: Delayed::default(),
@@ -168,6 +198,34 @@ impl ReplicaManager {
             metrics: Arc::default(),
             purgatory_metrics: Arc::default(),
         })
+    }
+
+    /// Lets this broker copy from others; called once. Partitions that follow already are taken on.
+    pub fn start_replication(&self, inter_broker_listener: &str, setup: FetcherSetup) {
+        if self.inter_broker_listener.set(inter_broker_listener.to_owned()).is_ok() {
+            self.fetchers.start(setup);
+            self.brokers_changed();
+        }
+    }
+
+    /// `leader.` and `follower.replication.throttled.rate` in bytes per second; `None`: no limit.
+    pub fn set_replication_rates(&self, leader: Option<i64>, follower: Option<i64>) {
+        self.leader_quota.set_rate(leader);
+        self.follower_quota.set_rate(follower);
+    }
+
+    /// Sends consumers that say their rack to a replica in it.
+    pub fn select_replicas_by_rack(&self) {
+        self.rack_aware.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_rack_aware(&self) -> bool {
+        self.rack_aware.load(Ordering::Acquire)
+    }
+
+    /// Nothing is copied from now on.
+    pub fn stop_replication(&self) {
+        self.fetchers.stop();
     }
 
     /// The log of a partition this broker leads, else the code to answer
@@ -261,10 +319,10 @@ impl ReplicaManager {
         failure.code()
     }
 
-    /// The high watermark moved: produce and DeleteRecords may be done, fetches see `bytes` more.
+    /// The high watermark moved: produce and DeleteRecords may be done, consumers see `bytes` more.
     pub(super) fn high_watermark_moved(&self, key: PartitionKey, high_watermark: Offset, bytes: usize) {
         self.delayed_produce.changed(key, high_watermark);
-        self.delayed_fetch.changed(key, bytes);
+        self.delayed_fetch.changed(key, Readable::Committed(bytes));
     }
 
     /// Leadership or the replica itself changed: everybody who waits must look again.

@@ -60,10 +60,27 @@ impl Replica {
         }
     }
 
+    /// Whether a fetch comes from an earlier life of that broker than one we have seen (KIP-903).
+    #[must_use]
+    pub fn is_outdated(&self, broker_epoch: i64) -> bool {
+        broker_epoch != -1 && broker_epoch < self.broker_epoch
+    }
+
+    /// Of its last fetch; −1 if it does not say.
+    #[must_use]
+    pub fn broker_epoch(&self) -> i64 {
+        self.broker_epoch
+    }
+
     /// At the end of our log, or there within the allowed lag.
     #[must_use]
     pub fn is_caught_up(&self, leader_log_end_offset: Offset, now: Timestamp, lag_time_max_ms: i64) -> bool {
         self.log_end_offset == leader_log_end_offset || now - self.last_caught_up_time <= lag_time_max_ms
+    }
+
+    #[must_use]
+    pub fn time_since_caught_up(&self, now: Timestamp) -> i64 {
+        now - self.last_caught_up_time
     }
 
     #[must_use]
