@@ -9,9 +9,11 @@ import probes
 import scenario_cleaner
 import scenario_cluster
 import scenario_clients as clients
+import scenario_connect
 import scenario_crash
 import scenario_disk
 import scenario_hostile
+import scenario_streams
 import scenario_tools
 import scenario_transactions
 
@@ -89,6 +91,10 @@ ALL = [
     ("client-kcat", True, clients.guarded(clients.kcat, clients.needs_kcat)),
     ("client-kafka-python", True, clients.guarded(clients.kafka_python, clients.needs_kafka_python)),
     ("client-franz-go", True, clients.guarded(clients.franz, clients.needs_franz)),
+    ("streams", True, shared(scenario_streams.clean)),
+    ("streams-kills", True, scenario_streams.kills),
+    ("connect", True, shared(scenario_connect.clean)),
+    ("connect-kills", True, scenario_connect.kills),
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
     ("cleaner", True, scenario_cleaner.clean_by_both),
