@@ -24,6 +24,9 @@ pub mod coordination;
 /// Rank 3. A byte stream in, chunks out.
 pub mod transport;
 
+/// Rank 4. Requests to other brokers.
+pub mod client;
+
 /// Rank 5. Partitions: leadership, appends, reads.
 pub mod replication;
 

@@ -1,10 +1,14 @@
 //! What a handler may reach: the rooms below, and facts about the connection and the request.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicI64},
+};
 
-use super::{data::fetch_session::FetchSessions, error_counts::ErrorCounts};
+use super::{data::fetch_session::FetchSessions, error_counts::ErrorCounts, inter_broker::ClusterUpdates};
 use crate::{
     admin::{Admin, configs::ConfigAdmin},
+    client::Connector,
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
     coordination::ClusterStore,
@@ -35,6 +39,12 @@ pub struct Services {
     pub fetch_sessions: Arc<FetchSessions>,
     pub request_metrics: RequestMetrics,
     pub server_metrics: Arc<ServerMetrics>,
+    /// How other brokers are reached.
+    pub connector: Arc<dyn Connector>,
+    /// czxid of this broker's newest registration; −1 before the first.
+    pub broker_epoch: Arc<AtomicI64>,
+    /// Where requests of the controller go to be carried out.
+    pub cluster_updates: ClusterUpdates,
 }
 
 impl Services {

@@ -10,11 +10,11 @@ use kafka_protocol::messages::{
     DescribeGroupsResponse, DescribeLogDirsResponse, DescribeProducersResponse, DescribeTransactionsResponse,
     DescribeUserScramCredentialsResponse, ElectLeadersResponse, EndTxnResponse, ExpireDelegationTokenResponse,
     FindCoordinatorResponse, HeartbeatResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse,
-    JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, ListPartitionReassignmentsResponse,
-    ListTransactionsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
-    OffsetForLeaderEpochResponse, RenewDelegationTokenResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
-    SyncGroupResponse, TxnOffsetCommitResponse, UpdateFeaturesResponse, UpdateMetadataResponse,
-    WriteTxnMarkersResponse,
+    JoinGroupResponse, LeaderAndIsrResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse,
+    ListPartitionReassignmentsResponse, ListTransactionsResponse, MetadataResponse, OffsetCommitResponse,
+    OffsetDeleteResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse, RenewDelegationTokenResponse,
+    SaslAuthenticateResponse, SaslHandshakeResponse, StopReplicaResponse, SyncGroupResponse, TxnOffsetCommitResponse,
+    UpdateFeaturesResponse, UpdateMetadataResponse, WriteTxnMarkersResponse,
 };
 
 use crate::protocol::hot::{fetch::FetchResponse, produce::ProduceResponse};
@@ -78,6 +78,8 @@ error_counts! {
     IncrementalAlterConfigsResponse: (responses);
     InitProducerIdResponse: ();
     JoinGroupResponse: ();
+    LeaderAndIsrResponse: (), (partition_errors), (topics partition_errors);
+    StopReplicaResponse: (), (partition_errors);
     LeaveGroupResponse: (), (members);
     ListGroupsResponse: ();
     ListOffsetsResponse: (topics partitions);

@@ -6,6 +6,7 @@ pub mod data;
 pub mod dispatch;
 pub mod error_counts;
 pub mod group;
+pub mod inter_broker;
 pub mod messages;
 pub mod metadata;
 pub mod table;

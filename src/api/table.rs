@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use super::{
     Context, admin, data,
     dispatch::{BadRequest, Reply, decode, encode},
-    group, metadata, transaction,
+    group, inter_broker, metadata, transaction,
 };
 use crate::metrics::catalog::{CountedApi, RequestMetrics};
 
@@ -54,6 +54,9 @@ api_table! {
     raw    1 Fetch                   0..=17 => data::fetch;
     typed  2 ListOffsets             0..=9  => data::list_offsets;
     typed  3 Metadata                0..=12 => metadata::metadata;
+    typed  4 LeaderAndIsr            0..=7  => inter_broker::leader_and_isr;
+    typed  5 StopReplica             0..=4  => inter_broker::stop_replica;
+    typed  6 UpdateMetadata          0..=8  => inter_broker::update_metadata;
     typed  8 OffsetCommit            0..=9  => group::offset_commit;
     typed  9 OffsetFetch             0..=9  => group::offset_fetch;
     typed 10 FindCoordinator         0..=6  => metadata::find_coordinator;

@@ -10,7 +10,7 @@ use tokio::sync::{
 
 use super::{
     loader::{load, read_topics, shared},
-    output::ControllerOutput,
+    output::{ControllerOutput, StopReplicaPartition},
     state::{
         ControllerContext,
         deletion::all_stopped,
@@ -376,8 +376,10 @@ impl Reign<'_> {
             return Ok(true);
         }
         let (reply, answers) = oneshot::channel();
-        let controller_epoch = self.elected.epoch;
-        self.send(ControllerOutput::StopReplica { controller_epoch, delete: true, partitions, reply }).await?;
+        let stop = |topic_partition| StopReplicaPartition { topic_partition, leader_epoch: -2, delete: true };
+        let partitions = partitions.into_iter().map(stop).collect();
+        let (controller_id, controller_epoch) = (self.broker, self.elected.epoch);
+        self.send(ControllerOutput::StopReplica { controller_id, controller_epoch, partitions, reply }).await?;
         Ok(answers.await.is_ok_and(|answers| all_stopped(expected, &answers)))
     }
 
@@ -390,7 +392,8 @@ impl Reign<'_> {
         if partitions.is_empty() {
             return Ok(());
         }
-        self.send(ControllerOutput::LeaderAndIsr { controller_epoch: self.elected.epoch, partitions }).await
+        let (controller_id, controller_epoch) = (self.broker, self.elected.epoch);
+        self.send(ControllerOutput::LeaderAndIsr { controller_id, controller_epoch, partitions, reply: None }).await
     }
 
     async fn publish_topics(&self, topics: &[Arc<str>]) -> Result<(), Ended> {
@@ -402,7 +405,8 @@ impl Reign<'_> {
     }
 
     async fn publish(&self, delta: MetadataDelta) -> Result<(), Ended> {
-        self.send(ControllerOutput::UpdateMetadata(delta)).await
+        let (controller_id, controller_epoch) = (self.broker, self.elected.epoch);
+        self.send(ControllerOutput::UpdateMetadata { controller_id, controller_epoch, delta }).await
     }
 
     async fn send(&self, output: ControllerOutput) -> Result<(), Ended> {

@@ -15,4 +15,4 @@ mod tests;
 
 pub use adopt::{AdoptedTopic, adopt_existing};
 pub use event_loop::{Controller, ControllerConfig};
-pub use output::{ControllerOutput, LeaderAndIsrPartition, StopReplicaReply};
+pub use output::{ControllerOutput, LeaderAndIsrPartition, StopReplicaPartition, StopReplicaReply};

@@ -54,7 +54,7 @@ impl Broker {
                 };
                 partitions.iter().fold("lead".to_owned(), |text, partition| text + &show(partition))
             }
-            ControllerOutput::UpdateMetadata(delta) => {
+            ControllerOutput::UpdateMetadata { delta, .. } => {
                 self.cache.apply(&delta);
                 let mut text = "image".to_owned();
                 delta.brokers.iter().for_each(|brokers| text += &format!(" brokers={}", brokers.len()));
@@ -64,7 +64,8 @@ impl Broker {
             }
             ControllerOutput::StopReplica { partitions, reply, .. } => {
                 let _ = reply.send(vec![ErrorCode::None; partitions.len()]);
-                format!("stop {partitions:?}")
+                let names: Vec<_> = partitions.iter().map(|it| &it.topic_partition).collect();
+                format!("stop {names:?}")
             }
         }
     }

@@ -4,7 +4,9 @@ pub mod cache;
 pub mod delta;
 pub mod image;
 pub mod placement;
+pub mod update;
 
 pub use cache::{Changes, MetadataCache};
 pub use delta::MetadataDelta;
 pub use image::{BrokerImage, Endpoint, MetadataImage, PartitionImage, TopicImage};
+pub use update::MetadataUpdate;

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     AppendRequest, AppendResult, ReplicaManager,
-    delayed::{PartitionKey, PendingOffsets, produce::ProduceDone},
+    delayed::{PartitionKey, PendingOffsets, fetch::Readable, produce::ProduceDone},
     hosted::{AppendFailure, Partition},
 };
 use crate::{
@@ -83,10 +83,10 @@ impl ReplicaManager {
                         counters.produce_message_conversions.mark(u64::try_from(info.record_count).unwrap_or(0));
                     }
                 }
-                match high_watermark {
-                    Some(offset) => self.high_watermark_moved(partition.key, offset, info.bytes),
-                    // Followers read up to the log end.
-                    None => self.delayed_fetch.changed(partition.key, info.bytes),
+                // Followers first: they have the longer way.
+                self.delayed_fetch.changed(partition.key, Readable::Appended(info.bytes));
+                if let Some(offset) = high_watermark {
+                    self.high_watermark_moved(partition.key, offset, info.bytes);
                 }
                 let waits = self.waits_for(&partition, topic_partition, acks, info.last_offset + 1);
                 (AppendResult::appended(&info), waits)

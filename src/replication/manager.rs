@@ -1,15 +1,23 @@
 //! The face of the room (class `ReplicaManager`).
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{
-    delayed::{Delayed, PartitionKey, delete_records::DeleteDone, fetch::FetchDone, produce::ProduceDone},
+    alter_partition::AlterPartitionManager,
+    delayed::{
+        Delayed, PartitionKey,
+        delete_records::DeleteDone,
+        fetch::{FetchDone, Readable},
+        produce::ProduceDone,
+    },
+    fetcher::{FetcherManager, FetcherSetup},
     hosted::Partition,
     partitions::{HostedPartition, Partitions},
 };
@@ -59,6 +67,8 @@ pub struct AppendResult {
 pub struct FetchParams {
     /// −1 for consumers; ≥ 0 followers.
     pub replica_id: BrokerId,
+    /// Of a follower that says so; else −1.
+    pub replica_epoch: i64,
     pub max_wait_ms: i32,
     pub min_bytes: i32,
     pub max_bytes: i32,
@@ -113,6 +123,7 @@ pub struct DeleteRecordsResult {
 pub struct PartitionStateChange {
     pub topic_partition: TopicPartition,
     pub topic_id: Uuid,
+    /// −1: none.
     pub leader: BrokerId,
     pub leader_epoch: LeaderEpoch,
     pub partition_epoch: i32,
@@ -130,6 +141,13 @@ pub struct ReplicaManager {
     /// Tells a partition that lives elsewhere from one that does not exist.
     pub(super) metadata: Arc<MetadataCache>,
     pub(super) partitions: Partitions,
+    /// Epoch of the newest controller heard of. Held while what it asks is carried out, so that one change of
+    /// leadership is done before the next begins (`replicaStateChangeLock`).
+    pub(super) controller_epoch: Mutex<i32>,
+    pub(super) fetchers: FetcherManager,
+    /// Where peers are reached; unknown before replication is started.
+    pub(super) inter_broker_listener: OnceLock<String>,
+    pub(super) alter_partitions: AlterPartitionManager,
     next_key: AtomicU64,
     pub(super) delayed_produce: Delayed<ProduceDone>,
     pub(super) delayed_fetch: Delayed<FetchDone>,
@@ -160,6 +178,10 @@ impl ReplicaManager {
             clock,
             metadata,
             partitions: Partitions::default(),
+            controller_epoch: Mutex::new(0),
+            fetchers: FetcherManager::default(),
+            inter_broker_listener: OnceLock::new(),
+            alter_partitions: AlterPartitionManager::default(),
             next_key: AtomicU64::new(0),
             delayed_produce: Delayed::default(),
             delayed_fetch: Delayed::default(),
@@ -168,6 +190,19 @@ impl ReplicaManager {
             metrics: Arc::default(),
             purgatory_metrics: Arc::default(),
         })
+    }
+
+    /// Lets this broker copy from others; called once. Partitions that follow already are taken on.
+    pub fn start_replication(&self, inter_broker_listener: &str, setup: FetcherSetup) {
+        if self.inter_broker_listener.set(inter_broker_listener.to_owned()).is_ok() {
+            self.fetchers.start(setup);
+            self.brokers_changed();
+        }
+    }
+
+    /// Nothing is copied from now on.
+    pub fn stop_replication(&self) {
+        self.fetchers.stop();
     }
 
     /// The log of a partition this broker leads, else the code to answer
@@ -261,10 +296,10 @@ impl ReplicaManager {
         failure.code()
     }
 
-    /// The high watermark moved: produce and DeleteRecords may be done, fetches see `bytes` more.
+    /// The high watermark moved: produce and DeleteRecords may be done, consumers see `bytes` more.
     pub(super) fn high_watermark_moved(&self, key: PartitionKey, high_watermark: Offset, bytes: usize) {
         self.delayed_produce.changed(key, high_watermark);
-        self.delayed_fetch.changed(key, bytes);
+        self.delayed_fetch.changed(key, Readable::Committed(bytes));
     }
 
     /// Leadership or the replica itself changed: everybody who waits must look again.

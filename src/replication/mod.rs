@@ -1,9 +1,12 @@
 //! Partitions on this broker: who leads, what is appended, what may be read, and who waits for it.
 
+mod alter_partition;
 mod append;
 mod checkpoints;
 pub mod delayed;
 mod delete_records;
+pub mod fetcher;
+mod follow;
 pub mod hosted;
 mod leader_and_isr;
 pub mod list_offsets;
@@ -16,9 +19,11 @@ mod stop_replica;
 #[cfg(test)]
 mod tests;
 
+pub use alter_partition::AlterPartitionSender;
 pub use list_offsets::legacy_offsets_before;
 pub use log_dirs::{LogDirInfo, LogDirPartition};
 pub use manager::{
     AppendRequest, AppendResult, DeleteRecordsResult, FetchParams, FetchPartition, FetchPartitionData,
     ListOffsetsAnswer, PartitionStateChange, ReplicaConfig, ReplicaManager,
 };
+pub use stop_replica::StopPartition;

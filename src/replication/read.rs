@@ -67,7 +67,10 @@ impl ReplicaManager {
             })
         };
         let keys: SmallVec<[PartitionKey; 1]> = hosted.iter().flatten().map(|partition| partition.key).collect();
-        let condition = FetchDone { bytes_missing: min_bytes.saturating_sub(round.bytes).max(1) };
+        let condition = FetchDone {
+            bytes_missing: min_bytes.saturating_sub(round.bytes).max(1),
+            to_log_end: params.isolation == FetchIsolation::LogEnd,
+        };
         let timeout = deadline.saturating_duration_since(Instant::now());
         self.delayed_fetch.wait(keys, condition, timeout, has_changed).await
     }
@@ -136,7 +139,10 @@ impl ReplicaManager {
     fn follower_fetched(&self, partition: &Partition, params: &FetchParams, wanted: &FetchPartition) {
         let now = self.clock.now_ms();
         let min_insync_replicas = partition.log.config().min_insync_replicas;
-        let fetch = FollowerFetch::new(params.replica_id, wanted.fetch_offset, wanted.log_start_offset);
+        let fetch = FollowerFetch {
+            broker_epoch: params.replica_epoch,
+            ..FollowerFetch::new(params.replica_id, wanted.fetch_offset, wanted.log_start_offset)
+        };
         let effects =
             partition.change(|state| state.follower_fetched(now, fetch, partition.offsets(), min_insync_replicas));
         for effect in effects {
@@ -150,8 +156,7 @@ impl ReplicaManager {
                 PartitionEffect::LowWatermarkAdvanced => {
                     self.delayed_delete.changed(partition.key, partition.low_watermark());
                 }
-                // Nobody to ask yet: without a controller channel the ISR stays what it is.
-                PartitionEffect::AlterPartition(_) => partition.change(|state| state.isr_altered(None)),
+                PartitionEffect::AlterPartition(proposal) => self.propose(&partition.topic_partition, proposal),
             }
         }
     }

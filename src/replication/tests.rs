@@ -101,6 +101,7 @@ fn batch(timestamps: &[i64]) -> BytesMut {
 fn consumer(max_wait_ms: i32, min_bytes: i32) -> FetchParams {
     FetchParams {
         replica_id: -1,
+        replica_epoch: -1,
         max_wait_ms,
         min_bytes,
         max_bytes: 1 << 20,

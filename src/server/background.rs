@@ -38,6 +38,8 @@ pub fn tasks(config: &BrokerConfig, services: &Arc<Services>, logs: &Arc<LogMana
     let expiry_interval_ms = i64::from(config.transaction.producer_id_expiration_check_interval_ms);
     let abort_interval_ms = i64::from(config.transaction.transaction_abort_timed_out_transaction_cleanup_interval_ms);
     let id_interval_ms = i64::from(config.transaction.transaction_remove_expired_transaction_cleanup_interval_ms);
+    // A follower leaves the ISR at most half a lag time late.
+    let lag_check_ms = (config.replication.replica_lag_time_max_ms / 2).max(1);
     vec![
         every("kafka-log-retention", delay, config.log.log_retention_check_interval_ms, |it, now| {
             it.logs.delete_old_segments(now);
@@ -56,6 +58,7 @@ pub fn tasks(config: &BrokerConfig, services: &Arc<Services>, logs: &Arc<LogMana
         every("highwatermark-checkpoint", high_watermark_interval_ms, high_watermark_interval_ms, |it, _| {
             it.services.replicas.checkpoint_high_watermarks();
         }),
+        every("isr-expiration", lag_check_ms, lag_check_ms, |it, _| it.services.replicas.expire_isr()),
         every("PeriodicProducerExpirationCheck", expiry_interval_ms, expiry_interval_ms, |it, now| {
             it.logs.expire_producers(now);
         }),

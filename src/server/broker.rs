@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicI64};
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{coordination::Coordination, scheduler::Scheduler};
+use super::{coordination::Coordination, replication::FetcherThreads, scheduler::Scheduler};
 use crate::{
     api::Services,
     network::Server,
@@ -17,6 +17,7 @@ pub struct Broker {
     pub(super) logs: Arc<LogManager>,
     pub(super) server: Server,
     pub(super) scheduler: Scheduler,
+    pub(super) fetchers: FetcherThreads,
     /// Compaction, unless it is switched off.
     pub(super) cleaner: Option<Arc<LogCleaner>>,
     /// Controller, configuration watch, group timers, producer id blocks: on the main thread's runtime.

@@ -6,7 +6,7 @@ use super::launch::LaunchError;
 use crate::{
     common::BrokerId,
     config::BrokerConfig,
-    coordination::{ClusterStore, EmbeddedStore, ZookeeperConfig, ZookeeperStore},
+    coordination::{ClusterStore, EmbeddedStore, ZnodeStore, ZookeeperConfig, ZookeeperStore},
 };
 
 /// The embedded store's file, in the first log dir: Kafka looks at folders there, not at files.
@@ -16,6 +16,7 @@ const STORE_FILE: &str = "monedula-coordination.redb";
 pub struct Coordination {
     pub cluster: Arc<ClusterStore>,
     zookeeper: Option<Arc<ZookeeperStore>>,
+    learns_from_disk: bool,
 }
 
 impl Coordination {
@@ -25,7 +26,8 @@ impl Coordination {
         if connect.is_empty() {
             let Some(first) = keys.log_dirs().first() else { return Err(LaunchError("log.dirs is empty".to_owned())) };
             let store = EmbeddedStore::open(first.join(STORE_FILE)).map_err(refuse)?;
-            return Ok(Self { cluster: Arc::new(ClusterStore::new(store)), zookeeper: None });
+            let cluster = Arc::new(ClusterStore::new(store));
+            return Ok(Self { cluster, zookeeper: None, learns_from_disk: true });
         }
         if keys.zookeeper.zookeeper_ssl_client_enable || keys.zookeeper.zookeeper_set_acl {
             return Err(LaunchError(
@@ -41,12 +43,18 @@ impl Coordination {
         tracing::info!(connect, "connecting to ZooKeeper");
         let store = ZookeeperStore::connect(config).await.map_err(refuse)?;
         let cluster = Arc::new(ClusterStore::new(Arc::clone(&store) as _));
-        Ok(Self { cluster, zookeeper: Some(store) })
+        Ok(Self { cluster, zookeeper: Some(store), learns_from_disk: false })
+    }
+
+    /// Over a store that somebody else has opened.
+    #[must_use]
+    pub fn over(store: Arc<dyn ZnodeStore>) -> Self {
+        Self { cluster: Arc::new(ClusterStore::new(store)), zookeeper: None, learns_from_disk: false }
     }
 
     /// An embedded store belongs to its log dirs and learns from them; ZooKeeper knows better than a folder does.
     pub fn learns_from_disk(&self) -> bool {
-        self.zookeeper.is_none()
+        self.learns_from_disk
     }
 
     /// A single broker must not sit down among others: it neither replicates nor hears of their leaders.

@@ -12,6 +12,7 @@ mod identity;
 pub mod launch;
 mod log_dir_failure;
 pub mod logging;
+mod replication;
 pub mod scheduler;
 mod seat;
 mod settings;
@@ -20,7 +21,9 @@ mod startup;
 mod topic_configs;
 
 pub use broker::Broker;
+pub use coordination::Coordination;
 pub use launch::{Launch, LaunchError};
+pub use startup::{Core, Ground};
 
 /// Runs a broker until SIGTERM or SIGINT. `Err` also when it could not go on: with its last log dir a broker loses its
 /// reason to run, as Kafka's does (`Exit.halt(1)`).

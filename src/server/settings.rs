@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     admin::AdminConfig,
+    client::Sockets,
     config::BrokerConfig,
     coordinator::{group::GroupConfig, transaction::TransactionConfig},
     network::{ListenerConfig, NetworkConfig},
@@ -18,6 +19,9 @@ use crate::{
 /// `socket.{send,receive}.buffer.bytes` of Kafka's default and shipped file. Taken as "no opinion": a buffer set by
 /// hand switches the kernel's own tuning off, which costs throughput on anything but a local link.
 const SOCKET_BUFFER_DEFAULT: i32 = 102_400;
+
+/// Default of `replica.socket.receive.buffer.bytes`, taken in the same way.
+const REPLICA_SOCKET_BUFFER_DEFAULT: i32 = 65_536;
 
 pub fn log_manager(config: &BrokerConfig) -> LogManagerConfig {
     LogManagerConfig {
@@ -108,6 +112,15 @@ pub fn network(config: &BrokerConfig) -> NetworkConfig {
             .ok()
             .filter(|rate| *rate < i32::MAX.unsigned_abs()),
         inter_broker_listener: Some(config.inter_broker_listener().0.to_owned()),
+    }
+}
+
+/// Connections to other brokers (`replica.socket.receive.buffer.bytes` and its kin leave the size to the kernel unless set).
+pub fn sockets(config: &BrokerConfig) -> Sockets {
+    let receive = config.replication.replica_socket_receive_buffer_bytes;
+    Sockets {
+        send_buffer_bytes: None,
+        receive_buffer_bytes: usize::try_from(receive).ok().filter(|_| receive != REPLICA_SOCKET_BUFFER_DEFAULT),
     }
 }
 

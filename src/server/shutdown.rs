@@ -36,8 +36,18 @@ impl Broker {
     /// cleanly; the registration last.
     pub async fn stop(self) {
         tracing::info!("shutting down");
-        let Self { services, logs, server, mut scheduler, cleaner, tasks, coordination, broker_epoch, none_left: _ } =
-            self;
+        let Self {
+            services,
+            logs,
+            server,
+            mut scheduler,
+            mut fetchers,
+            cleaner,
+            tasks,
+            coordination,
+            broker_epoch,
+            none_left: _,
+        } = self;
         // Clients are served on, as during a controlled shutdown, until the sockets close.
         services.server_metrics.enter(BrokerState::PendingControlledShutdown);
         blocking(move || {
@@ -50,6 +60,8 @@ impl Broker {
         })
         .await;
         services.server_metrics.enter(BrokerState::ShuttingDown);
+        services.replicas.stop_replication();
+        blocking(move || fetchers.stop()).await;
         services.groups.shutdown();
         services.transactions.shutdown();
         for task in tasks {

@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
 
-use futures::StreamExt;
-use tokio::{sync::mpsc, task::JoinHandle};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use super::{
     adopt,
@@ -23,16 +26,23 @@ use super::{
     identity::{self, Identity},
     launch::{Launch, LaunchError},
     log_dir_failure, logging,
-    scheduler::Scheduler,
+    replication::{self, FetcherThreads},
+    scheduler::{Scheduler, Task},
     seat::Seat,
     settings,
     topic_configs::{ConfigRules, TopicConfigs},
 };
 use crate::{
     admin::Admin,
-    api::{Services, data::fetch_session::FetchSessions, table},
+    api::{
+        Services,
+        data::fetch_session::FetchSessions,
+        inter_broker::{ClusterUpdate, ClusterUpdates},
+        table,
+    },
+    client::Connector,
     common::{
-        Clock,
+        BrokerId, Clock,
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
     },
     config::{BrokerConfig, DynamicConfig, Loggers},
@@ -55,8 +65,35 @@ use crate::{
 const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
 /// The controller may run this many steps ahead.
 const OUTPUTS_MAX: usize = 16;
+/// How often a starting broker looks whether the controller is another one.
+const CONTROLLER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long the first image may take.
 const FIRST_IMAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a broker stands on. The simulation puts other things here: its own time, tree and ways to other brokers.
+pub struct Ground {
+    pub config: Arc<DynamicConfig>,
+    pub clock: Arc<dyn Clock>,
+    pub coordination: Coordination,
+    /// How this broker reaches others.
+    pub connector: Arc<dyn Connector>,
+    /// Where fetchers run (`num.replica.fetchers`).
+    pub fetchers: Vec<Handle>,
+}
+
+/// A broker without sockets and without a scheduler's thread: all that decides, and all that is kept.
+pub struct Core {
+    pub services: Arc<Services>,
+    pub logs: Arc<LogManager>,
+    pub(super) cleaner: Option<Arc<LogCleaner>>,
+    /// Controller, configuration watch, group timers, producer id blocks.
+    pub(super) tasks: Vec<JoinHandle<()>>,
+    pub(super) coordination: Coordination,
+    pub(super) broker_epoch: Arc<AtomicI64>,
+    pub(super) none_left: oneshot::Receiver<()>,
+    registration: BrokerRegistration,
+    image: BoxFuture<'static, Result<(), LaunchError>>,
+}
 
 impl Broker {
     /// Starts everything and returns once clients are served.
@@ -64,34 +101,79 @@ impl Broker {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let config = Arc::new(launch.config);
         let keys = config.snapshot();
-        let server_metrics = Arc::new(ServerMetrics::default());
-        server_metrics.enter(BrokerState::Starting);
         announce_dirs(&keys);
         raise_descriptor_limit();
-
-        let logs = LogManager::open(settings::log_manager(&keys), Arc::clone(&clock)).map_err(refuse)?;
-        let logs = Arc::new(logs);
+        let logs = Core::open_logs(&keys, &clock)?;
         let coordination = Coordination::open(&keys).await?;
+        let connector = Arc::new(settings::sockets(&keys));
+        let (fetchers, runtimes) = FetcherThreads::start(keys.replication.num_replica_fetchers)?;
+        let ground = Ground { config, clock: Arc::clone(&clock), coordination, connector, fetchers: runtimes };
+        let mut bound = None;
+        // Early: an address in use must stop us before anything is registered.
+        let bind = || {
+            let listeners = BoundListeners::bind(settings::network(&keys))
+                .map_err(|fault| LaunchError(format!("cannot bind {}: {fault}", keys.network.listeners)))?;
+            let port = |listener: &str| listeners.local_addr(listener).map(|address| address.port());
+            let ports = keys.advertised_listeners().iter().map(|it| (it.name.clone(), port(&it.name))).collect();
+            bound = Some(listeners);
+            Ok(ports)
+        };
+        let mut core = Core::start(ground, logs, bind).await?;
+        let Some(bound) = bound else { return Err(LaunchError("no listener".to_owned())) };
+        let server = core.served(|services| bound.serve(Arc::clone(services)).map_err(refuse)).await?;
+        let scheduler = Scheduler::start(core.recurring(), Arc::clone(&clock)).map_err(refuse)?;
+        core.services.server_metrics.enter(BrokerState::Running);
+        announce_ready(&core.registration, core.services.broker_id, clock.as_ref());
+        let tasks = std::mem::take(&mut core.tasks);
+        let Core { services, logs, cleaner, coordination, broker_epoch, none_left, .. } = core;
+        Ok(Self { services, logs, server, scheduler, fetchers, cleaner, tasks, coordination, broker_epoch, none_left })
+    }
+}
+
+/// The ports that listeners really have, by name.
+type Ports = BTreeMap<String, Option<u16>>;
+
+impl Core {
+    /// Takes the log dirs: nobody else may have them.
+    pub fn open_logs(keys: &BrokerConfig, clock: &Arc<dyn Clock>) -> Result<Arc<LogManager>, LaunchError> {
+        LogManager::open(settings::log_manager(keys), Arc::clone(clock)).map(Arc::new).map_err(refuse)
+    }
+
+    /// Loads the logs, registers the broker and contends for the controller's place. `bind` is called when the broker
+    /// knows who it is and before it is known to others.
+    pub async fn start(
+        ground: Ground,
+        logs: Arc<LogManager>,
+        bind: impl FnOnce() -> Result<Ports, LaunchError>,
+    ) -> Result<Self, LaunchError> {
+        let Ground { config, clock, coordination, connector, fetchers } = ground;
+        let keys = config.snapshot();
+        let server_metrics = Arc::new(ServerMetrics::default());
+        server_metrics.enter(BrokerState::Starting);
         let cluster = Arc::clone(&coordination.cluster);
         // Before anything is registered, so that no news of this session is missed.
         let session = cluster.store().session_events();
         cluster.create_persistent_paths().await.map_err(refuse)?;
         let identity = identity::establish(&keys, &coordination, &logs).await?;
-        coordination.refuse_company(identity.broker_id).await?;
-        // Early: an address in use must stop us before anything is registered.
-        let bound = BoundListeners::bind(settings::network(&keys))
-            .map_err(|fault| LaunchError(format!("cannot bind {}: {fault}", keys.network.listeners)))?;
+        // Led by another broker's controller, this one may have company.
+        if !is_led_elsewhere(&cluster, identity.broker_id).await {
+            coordination.refuse_company(identity.broker_id).await?;
+        }
+        let ports = bind()?;
 
         let configs = Arc::new(TopicConfigs::new(Arc::clone(&config)));
         server_metrics.enter(BrokerState::Recovery);
         let clean = load_logs(&logs, &coordination, &configs, &identity, clock.as_ref()).await?;
-        let services = build_services(config, &identity, &cluster, &logs, &clock, &server_metrics).await?;
+        let broker_epoch = Arc::new(AtomicI64::new(-1));
+        let (cluster_updates, updates) = ClusterUpdates::channel();
+        let shared =
+            Shared { broker_epoch: &broker_epoch, cluster_updates, server_metrics: &server_metrics, connector };
+        let services = build_services(config, &identity, &cluster, &logs, &clock, shared).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
         let cleaner = cleaner::start(&services.config.snapshot(), &logs, &clock);
-        let registration = registration(&keys, &identity, &bound, clock.as_ref());
+        let registration = registration(&keys, &identity, &ports, clock.as_ref());
         let (outputs, receiver) = mpsc::channel(OUTPUTS_MAX);
-        let broker_epoch = Arc::new(AtomicI64::new(-1));
         let seat = Seat {
             cluster: Arc::clone(&cluster),
             registration: registration.clone(),
@@ -100,18 +182,45 @@ impl Broker {
             broker_epoch: Arc::clone(&broker_epoch),
         };
         seat.register().await.map_err(refuse)?;
-        let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver);
+        let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver, updates);
+        tasks.push(replication::start(&keys, &services, &broker_epoch, fetchers));
         let image = first_image(&services, has_topics(&cluster).await.map_err(refuse)?);
         let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
         tasks.push(log_dirs);
         tasks.push(tokio::spawn(seat.hold(clean, session)));
-        image.await?;
-        let tasks_table = background::tasks(&keys, &services, &logs);
-        let scheduler = Scheduler::start(tasks_table, Arc::clone(&clock)).map_err(refuse)?;
-        let server = bound.serve(Arc::clone(&services)).map_err(refuse)?;
-        server_metrics.enter(BrokerState::Running);
-        announce_ready(&registration, &identity, clock.as_ref());
-        Ok(Self { services, logs, server, scheduler, cleaner, tasks, coordination, broker_epoch, none_left })
+        Ok(Self { services, logs, cleaner, tasks, coordination, broker_epoch, none_left, registration, image })
+    }
+
+    /// Returns once the controller has shown the cluster. A controller elsewhere does so through our socket, and `serve` is
+    /// called when there is one; one in this process does so before clients come.
+    pub async fn served<S>(
+        &mut self,
+        serve: impl FnOnce(&Arc<Services>) -> Result<S, LaunchError>,
+    ) -> Result<S, LaunchError> {
+        let image = &mut self.image;
+        tokio::select! {
+            biased;
+            shown = &mut *image => shown?,
+            () = led_elsewhere(&self.coordination.cluster, self.services.broker_id) => {
+                let server = serve(&self.services)?;
+                image.await?;
+                return Ok(server);
+            }
+        }
+        serve(&self.services)
+    }
+
+    /// Ends it without any order, as a crash does.
+    pub fn abort(self) {
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+
+    /// The task table. To be called within a runtime.
+    #[must_use]
+    pub fn recurring(&self) -> Vec<Task> {
+        background::tasks(&self.services.config.snapshot(), &self.services, &self.logs)
     }
 }
 
@@ -159,13 +268,21 @@ async fn load_logs(
     Ok(clean)
 }
 
+/// What the services share with those who run beside them.
+struct Shared<'a> {
+    broker_epoch: &'a Arc<AtomicI64>,
+    cluster_updates: ClusterUpdates,
+    server_metrics: &'a Arc<ServerMetrics>,
+    connector: Arc<dyn Connector>,
+}
+
 async fn build_services(
     config: Arc<DynamicConfig>,
     identity: &Identity,
     cluster: &Arc<ClusterStore>,
     logs: &Arc<LogManager>,
     clock: &Arc<dyn Clock>,
-    server_metrics: &Arc<ServerMetrics>,
+    shared: Shared<'_>,
 ) -> Result<Arc<Services>, LaunchError> {
     let keys = config.snapshot();
     let metadata = Arc::new(MetadataCache::default());
@@ -208,7 +325,10 @@ async fn build_services(
         producer_ids: Arc::new(ProducerIdManager::new(identity.broker_id)),
         fetch_sessions: Arc::new(FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS)),
         request_metrics: table::request_metrics(),
-        server_metrics: Arc::clone(server_metrics),
+        server_metrics: Arc::clone(shared.server_metrics),
+        broker_epoch: Arc::clone(shared.broker_epoch),
+        cluster_updates: shared.cluster_updates,
+        connector: shared.connector,
     }))
 }
 
@@ -219,15 +339,10 @@ async fn partitions_of(cluster: &ClusterStore, topic: &str, planned: i32) -> Res
     Ok(partitions.unwrap_or(planned))
 }
 
-fn registration(
-    keys: &BrokerConfig,
-    identity: &Identity,
-    bound: &BoundListeners,
-    clock: &dyn Clock,
-) -> BrokerRegistration {
+fn registration(keys: &BrokerConfig, identity: &Identity, ports: &Ports, clock: &dyn Clock) -> BrokerRegistration {
     let endpoints = keys.advertised_listeners().iter().map(|listener| {
         let port = match listener.port {
-            0 => bound.local_addr(&listener.name).map_or(0, |address: SocketAddr| address.port()),
+            0 => ports.get(&listener.name).copied().flatten().unwrap_or(0),
             port => port,
         };
         Endpoint {
@@ -257,13 +372,14 @@ fn start_tasks(
     configs: &Arc<TopicConfigs>,
     cleaner: Option<&Arc<LogCleaner>>,
     outputs: mpsc::Receiver<ControllerOutput>,
+    updates: mpsc::Receiver<ClusterUpdate>,
 ) -> Vec<JoinHandle<()>> {
     let apply = Apply { services: Arc::clone(services), configs: Arc::clone(configs) };
     let watch = ConfigWatch { services: Arc::clone(services), configs: Arc::clone(configs), cleaner: cleaner.cloned() };
     let events = services.cluster.store().events();
     let ids = Arc::clone(services);
     let mut tasks = vec![
-        tokio::spawn(apply.run(outputs)),
+        tokio::spawn(apply.run(outputs, updates)),
         tokio::spawn(watch.run(events)),
         services.groups.start(),
         services.transactions.start(),
@@ -281,6 +397,21 @@ fn start_tasks(
     tasks
 }
 
+/// Whether another broker is controller now. A store that does not answer will be heard of soon enough.
+async fn is_led_elsewhere(cluster: &ClusterStore, broker_id: i32) -> bool {
+    matches!(cluster.controller(false).await, Ok(Some(controller)) if controller != broker_id)
+}
+
+/// Returns once another broker is controller.
+async fn led_elsewhere(cluster: &ClusterStore, broker_id: i32) {
+    loop {
+        tokio::time::sleep(CONTROLLER_CHECK_INTERVAL).await;
+        if is_led_elsewhere(cluster, broker_id).await {
+            return;
+        }
+    }
+}
+
 /// Whether there is a topic that is not about to be deleted.
 async fn has_topics(cluster: &ClusterStore) -> Result<bool, CoordinationError> {
     let leaving = cluster.topics_marked_for_deletion(false).await?;
@@ -289,10 +420,10 @@ async fn has_topics(cluster: &ClusterStore) -> Result<bool, CoordinationError> {
 
 /// Resolves once the image shows this broker, and every topic if there are any: they are shown together, and by then
 /// their partitions are led. Watches from the call on.
-fn first_image(services: &Arc<Services>, with_topics: bool) -> impl Future<Output = Result<(), LaunchError>> {
+fn first_image(services: &Arc<Services>, with_topics: bool) -> BoxFuture<'static, Result<(), LaunchError>> {
     let services = Arc::clone(services);
     let mut changes = services.metadata.subscribe();
-    async move {
+    let future = async move {
         let shown = async {
             let is_shown = |image: &MetadataImage| {
                 image.brokers.contains_key(&services.broker_id) && (!with_topics || !image.topics.is_empty())
@@ -305,13 +436,14 @@ fn first_image(services: &Arc<Services>, with_topics: bool) -> impl Future<Outpu
         };
         let shown = tokio::time::timeout(FIRST_IMAGE_TIMEOUT, shown).await;
         shown.map_err(|_| LaunchError("the controller showed no cluster in time".to_owned()))
-    }
+    };
+    future.boxed()
 }
 
-fn announce_ready(registration: &BrokerRegistration, identity: &Identity, clock: &dyn Clock) {
+fn announce_ready(registration: &BrokerRegistration, broker_id: BrokerId, clock: &dyn Clock) {
     let addresses: Vec<String> =
         registration.endpoints.iter().map(|it| format!("{}://{}:{}", it.listener, it.host, it.port)).collect();
     // Scripts and test containers wait for this line of Kafka's.
-    tracing::info!("[KafkaServer id={}] started (kafka.server.KafkaServer)", identity.broker_id);
+    tracing::info!("[KafkaServer id={}] started (kafka.server.KafkaServer)", broker_id);
     tracing::info!("ready on {} after {} ms", addresses.join(", "), clock.monotonic_ms());
 }

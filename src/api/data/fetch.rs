@@ -46,6 +46,7 @@ fn params(ctx: &Context, request: &FetchRequest) -> FetchParams {
     let max_bytes = request.max_bytes.min(ctx.services.replicas.config().fetch_max_bytes);
     FetchParams {
         replica_id,
+        replica_epoch: if ctx.version >= 15 { request.replica_state.replica_epoch } else { -1 },
         max_wait_ms: request.max_wait_ms,
         min_bytes: request.min_bytes.min(max_bytes),
         max_bytes,

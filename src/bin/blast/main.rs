@@ -7,6 +7,7 @@
 mod consume;
 mod produce;
 mod wire;
+mod writable;
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ enum Mode {
     Fanout(FanoutArgs),
     /// Opens connections and keeps them.
     Idle(IdleArgs),
+    /// Waits until every partition takes a record: how long a failover takes.
+    Writable(WritableArgs),
 }
 
 /// Where to send.
@@ -136,6 +139,23 @@ struct IdleArgs {
     seconds: f64,
 }
 
+#[derive(Args, Clone)]
+struct WritableArgs {
+    /// host:port of any broker that is alive.
+    #[arg(long)]
+    bootstrap: String,
+    /// Topics whose names begin with this.
+    #[arg(long, default_value = "blast")]
+    prefix: String,
+    /// A broker that is known to be dead: what it still seems to lead waits.
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+    dead: i32,
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    acks: i16,
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+}
+
 fn main() -> Result<()> {
     let line = match Cli::parse().mode {
         Mode::Produce(args) => produce::large(&args)?,
@@ -143,6 +163,7 @@ fn main() -> Result<()> {
         Mode::Consume(args) => consume::all(&args)?,
         Mode::Fanout(args) => consume::fanout(&args)?,
         Mode::Idle(args) => idle(&args)?,
+        Mode::Writable(args) => writable::all(&args)?,
     };
     println!("{line}");
     Ok(())

@@ -28,11 +28,15 @@ impl ControllerContext {
             Some(LeaderAndIsrPartition {
                 topic_partition: tp.clone(),
                 topic_id: topic.id,
+                controller_epoch: current.state.controller_epoch,
                 leader: current.state.leader,
                 leader_epoch: current.state.leader_epoch,
                 partition_epoch: current.version,
                 isr: current.state.isr.clone(),
                 replicas: replicas.clone(),
+                adding_replicas: partition.assignment.adding.clone(),
+                removing_replicas: partition.assignment.removing.clone(),
+                leader_recovery_state: current.state.leader_recovery_state,
                 is_new,
             })
         };

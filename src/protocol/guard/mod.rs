@@ -31,7 +31,16 @@ pub struct Refused(pub String);
 /// Walks `body` as a request of `api_key` and `version`, looking only at lengths and counts. Bytes after the message
 /// are let be, as in Kafka.
 pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<(), Refused> {
-    let Some(shape) = shapes::of(api_key) else { return Err(Refused(format!("api key {api_key} is not known"))) };
+    check_shape(shapes::of(api_key), api_key, version, body)
+}
+
+/// As [`check`], for the response that a peer gave to a request of `api_key` and `version`.
+pub fn check_response(api_key: i16, version: i16, body: &[u8]) -> Result<(), Refused> {
+    check_shape(shapes::of_response(api_key), api_key, version, body)
+}
+
+fn check_shape(shape: Option<&'static shape::Shape>, api_key: i16, version: i16, body: &[u8]) -> Result<(), Refused> {
+    let Some(shape) = shape else { return Err(Refused(format!("api key {api_key} is not known"))) };
     if !(0..=shape.versions).contains(&version) {
         return Err(Refused(format!("{} has no version {version}", shape.name)));
     }

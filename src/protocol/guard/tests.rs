@@ -2,10 +2,10 @@
 //! tampered with is refused, or decodes within the budget.
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, RequestKind};
+use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 
 use super::{
-    check,
+    check, check_response,
     shape::{Field, Kind, Shape},
     shapes,
     walk::Walk,
@@ -155,6 +155,27 @@ fn random_messages_pass_and_the_crate_reads_the_same_bytes() {
             check(shape.key, version, &again).unwrap();
         }
     });
+}
+
+#[test]
+fn responses_of_peers_are_walked_as_the_crate_reads_them() {
+    let mut dice = Dice(99);
+    for shape in shapes::responses() {
+        let key = ApiKey::try_from(shape.key).unwrap();
+        assert_eq!(key.valid_versions().max, shape.versions, "{}", shape.name);
+        for version in 0..=shape.versions {
+            for _ in 0..40 {
+                let body = random_body(shape, version, &mut dice);
+                check_response(shape.key, version, &body).unwrap();
+                let mut bytes = Bytes::copy_from_slice(&body);
+                ResponseKind::decode(key, &mut bytes, version)
+                    .unwrap_or_else(|fault| panic!("{} {version}: {fault:#} in {body:x?}", shape.name));
+                assert!(bytes.is_empty(), "{} {version}", shape.name);
+            }
+        }
+    }
+    assert!(check_response(24, 3, &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());
+    assert!(check_response(1, 12, &[]).is_err(), "Fetch is not decoded by the crate");
 }
 
 #[test]

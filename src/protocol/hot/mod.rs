@@ -2,6 +2,7 @@
 //! regions nobody has read. Equal to the generated codec in every version, which the tests hold.
 
 pub mod fetch;
+pub mod fetched;
 pub mod produce;
 mod wire;
 

@@ -32,6 +32,16 @@ impl Reader {
         self.body.try_get_i32().map_err(|_| Malformed::Truncated(name))
     }
 
+    pub(super) fn i64(&mut self, name: &'static str) -> Result<i64, Malformed> {
+        self.body.try_get_i64().map_err(|_| Malformed::Truncated(name))
+    }
+
+    pub(super) fn array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], Malformed> {
+        let found = *self.body.first_chunk().ok_or(Malformed::Truncated(name))?;
+        self.body.advance(N);
+        Ok(found)
+    }
+
     pub(super) fn nullable_text(&mut self, name: &'static str) -> Result<Option<StrBytes>, Malformed> {
         let length = if self.flexible { self.compact_length()? } else { length(self.i16(name)?.into(), name)? };
         let Some(length) = length else { return Ok(None) };
@@ -54,8 +64,21 @@ impl Reader {
 
     /// The count of an array whose elements take at least `wire` bytes here and `size` bytes decoded.
     pub(super) fn count(&mut self, wire: usize, size: usize, name: &'static str) -> Result<usize, Malformed> {
-        let count = if self.flexible { self.compact_length()? } else { length(self.i32(name)?, name)? };
-        let count = count.ok_or(Malformed::Length(name))?;
+        let count = self.element_count(name)?.ok_or(Malformed::Length(name))?;
+        self.admit(count, wire, size, name)
+    }
+
+    /// As [`count`](Self::count), 0 for null.
+    pub(super) fn nullable_count(&mut self, wire: usize, size: usize, name: &'static str) -> Result<usize, Malformed> {
+        let count = self.element_count(name)?.unwrap_or(0);
+        self.admit(count, wire, size, name)
+    }
+
+    fn element_count(&mut self, name: &'static str) -> Result<Option<usize>, Malformed> {
+        if self.flexible { self.compact_length() } else { length(self.i32(name)?, name) }
+    }
+
+    fn admit(&mut self, count: usize, wire: usize, size: usize, name: &'static str) -> Result<usize, Malformed> {
         if count.checked_mul(wire).is_none_or(|bytes| bytes > self.body.len()) {
             return Err(Malformed::Count(name));
         }
@@ -63,8 +86,16 @@ impl Reader {
         Ok(count)
     }
 
-    /// Passes over the tagged fields at a structure's end; none are known in the requests read here.
+    /// Passes over the tagged fields at a structure's end.
     pub(super) fn end_structure(&mut self) -> Result<(), Malformed> {
+        self.tagged_fields(|_, _| Ok(()))
+    }
+
+    /// Shows each tagged field at a structure's end to `seen`.
+    pub(super) fn tagged_fields(
+        &mut self,
+        mut seen: impl FnMut(u32, BytesMut) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         if !self.flexible {
             return Ok(());
         }
@@ -73,12 +104,10 @@ impl Reader {
             return Err(Malformed::TaggedFields);
         }
         for _ in 0..count {
-            self.unsigned_varint()?;
+            let tag = self.unsigned_varint()?;
             let size = self.unsigned_varint()? as usize;
-            if size > self.body.len() {
-                return Err(Malformed::Truncated("a tagged field"));
-            }
-            self.body.advance(size);
+            let field = self.cut(size, "a tagged field")?;
+            seen(tag, field)?;
         }
         Ok(())
     }

@@ -18,4 +18,25 @@ pub struct AlterPartition {
     pub leader_epoch: LeaderEpoch,
     pub partition_epoch: i32,
     pub isr: Vec<BrokerId>,
+    /// Of each member, as its fetches say; −1 where none has said so yet, and for the leader itself.
+    pub broker_epochs: Vec<i64>,
+}
+
+/// What the controller has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlterPartitionAnswer {
+    pub leader_epoch: LeaderEpoch,
+    pub partition_epoch: i32,
+    pub isr: Vec<BrokerId>,
+}
+
+/// What came of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Altered {
+    /// The ISR is what the controller says; the high watermark may move.
+    Committed,
+    /// Nobody knows what became of it.
+    TryAgain,
+    /// It counts no more, or waits for a LeaderAndIsr.
+    Unchanged,
 }

@@ -1,7 +1,7 @@
 //! The in-sync replicas, and proposals to change them (classes `PartitionState`, `PendingExpandIsr`, `PendingShrinkIsr`).
 
-use super::{AlterPartition, FollowerFetch, LogOffsets, PartitionState, Replica};
-use crate::common::{BrokerId, Timestamp};
+use super::{AlterPartition, AlterPartitionAnswer, Altered, FollowerFetch, LogOffsets, PartitionState, Replica};
+use crate::common::{BrokerId, ErrorCode, Timestamp};
 
 /// At most one proposal is under way; until the controller answers, the stricter reading of the ISR holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,18 @@ impl Isr {
         self.members().len() + usize::from(matches!(self, Self::PendingExpand { .. }))
     }
 
+    /// What the controller was asked for; the ISR itself if it was asked for nothing.
+    #[must_use]
+    pub fn proposed(&self) -> Vec<BrokerId> {
+        match self {
+            Self::Committed(isr) => isr.clone(),
+            Self::PendingExpand { committed, adding } => committed.iter().copied().chain([*adding]).collect(),
+            Self::PendingShrink { committed, removing } => {
+                committed.iter().copied().filter(|id| !removing.contains(id)).collect()
+            }
+        }
+    }
+
     #[must_use]
     pub fn is_inflight(&self) -> bool {
         !matches!(self, Self::Committed(_))
@@ -70,12 +82,7 @@ impl PartitionState {
         if self.isr.is_inflight() || !self.is_leader() {
             return None;
         }
-        let lags = |id: &BrokerId| {
-            *id != self.local
-                && !self.remotes.get(id).is_some_and(|replica: &Replica| {
-                    replica.is_caught_up(log.log_end_offset, now, self.lag_time_max_ms)
-                })
-        };
+        let lags = |id: &BrokerId| self.lags(*id, now, log);
         let (removing, isr): (Vec<_>, Vec<_>) = self.isr.members().iter().copied().partition(lags);
         if removing.is_empty() {
             return None;
@@ -84,15 +91,54 @@ impl PartitionState {
         Some(self.proposal(isr))
     }
 
-    /// The controller's answer to a proposal: the ISR as it is now. `None`: refused, the old one stays.
-    pub fn isr_altered(&mut self, answer: Option<(Vec<BrokerId>, i32)>) {
+    /// Whether [`Self::shrink_isr`] would propose anything.
+    #[must_use]
+    pub fn has_laggards(&self, now: Timestamp, log: LogOffsets) -> bool {
+        let may_propose = self.is_leader() && !self.isr.is_inflight();
+        may_propose && self.isr.members().iter().any(|id| self.lags(*id, now, log))
+    }
+
+    fn lags(&self, id: BrokerId, now: Timestamp, log: LogOffsets) -> bool {
+        let keeps_up = |replica: &Replica| replica.is_caught_up(log.log_end_offset, now, self.lag_time_max_ms);
+        id != self.local && !self.remotes.get(&id).is_some_and(keeps_up)
+    }
+
+    /// The controller's answer to a proposal (`Partition.handleAlterPartitionError`, `handleAlterPartitionUpdate`). An
+    /// answer to a proposal that a LeaderAndIsr has overtaken says nothing any more.
+    pub fn isr_altered(
+        &mut self,
+        proposal: &AlterPartition,
+        answer: Result<AlterPartitionAnswer, ErrorCode>,
+    ) -> Altered {
+        let is_the_one = (proposal.leader_epoch, proposal.partition_epoch) == (self.leader_epoch, self.partition_epoch)
+            && proposal.isr == self.isr.proposed();
+        if !self.isr.is_inflight() || !self.is_leader() || !is_the_one {
+            return Altered::Unchanged;
+        }
         match answer {
-            Some((_, partition_epoch)) if partition_epoch < self.partition_epoch => {}
-            Some((isr, partition_epoch)) => {
-                self.isr = Isr::committed(isr);
-                self.partition_epoch = partition_epoch;
+            Ok(answer) if answer.leader_epoch != self.leader_epoch || answer.partition_epoch < self.partition_epoch => {
+                Altered::Unchanged
             }
-            None => self.isr = Isr::committed(self.isr.members().to_vec()),
+            Ok(answer) => {
+                self.isr = Isr::committed(answer.isr);
+                self.partition_epoch = answer.partition_epoch;
+                Altered::Committed
+            }
+            // The controller says that the epoch is right and that nothing was written: what was is what is.
+            Err(ErrorCode::OperationNotAttempted | ErrorCode::IneligibleReplica) => {
+                self.isr = Isr::committed(self.isr.members().to_vec());
+                Altered::Unchanged
+            }
+            // Our picture is old: the controller will send a newer one, until when the stricter ISR holds.
+            Err(
+                ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::UnknownTopicId
+                | ErrorCode::FencedLeaderEpoch
+                | ErrorCode::InvalidUpdateVersion
+                | ErrorCode::InvalidRequest
+                | ErrorCode::NewLeaderElected,
+            ) => Altered::Unchanged,
+            Err(_) => Altered::TryAgain,
         }
     }
 
@@ -118,7 +164,9 @@ impl PartitionState {
     }
 
     fn proposal(&self, isr: Vec<BrokerId>) -> AlterPartition {
-        AlterPartition { leader_epoch: self.leader_epoch, partition_epoch: self.partition_epoch, isr }
+        let epoch = |id: &BrokerId| self.remotes.get(id).map_or(-1, Replica::broker_epoch);
+        let broker_epochs = isr.iter().map(epoch).collect();
+        AlterPartition { leader_epoch: self.leader_epoch, partition_epoch: self.partition_epoch, isr, broker_epochs }
     }
 }
 

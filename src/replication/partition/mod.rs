@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use smallvec::SmallVec;
 
 pub use self::{
-    effect::{AlterPartition, PartitionEffect},
+    effect::{AlterPartition, AlterPartitionAnswer, Altered, PartitionEffect},
     isr::Isr,
     replica::Replica,
     role::Role,
@@ -123,6 +123,9 @@ impl PartitionState {
         let mut effects = SmallVec::new();
         let low_before = self.low_watermark(log.log_start_offset);
         let Some(replica) = self.remotes.get_mut(&fetch.replica) else { return effects };
+        if replica.is_outdated(fetch.broker_epoch) {
+            return effects;
+        }
         let end_before = replica.log_end_offset();
         replica.fetched(now, fetch, log.log_end_offset);
         let end_now = replica.log_end_offset();

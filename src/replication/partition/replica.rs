@@ -60,6 +60,18 @@ impl Replica {
         }
     }
 
+    /// Whether a fetch comes from an earlier life of that broker than one we have seen (KIP-903).
+    #[must_use]
+    pub fn is_outdated(&self, broker_epoch: i64) -> bool {
+        broker_epoch != -1 && broker_epoch < self.broker_epoch
+    }
+
+    /// Of its last fetch; −1 if it does not say.
+    #[must_use]
+    pub fn broker_epoch(&self) -> i64 {
+        self.broker_epoch
+    }
+
     /// At the end of our log, or there within the allowed lag.
     #[must_use]
     pub fn is_caught_up(&self, leader_log_end_offset: Offset, now: Timestamp, lag_time_max_ms: i64) -> bool {

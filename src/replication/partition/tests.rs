@@ -52,7 +52,8 @@ fn a_stuck_follower_leaves_the_isr() {
     assert_eq!(proposal.isr, [1]);
     assert_eq!(state.shrink_isr(LAG_MS + 2, log(0, 10)), None, "one proposal at a time");
     assert_eq!(state.high_watermark_after(LAG_MS + 2, log(0, 10), 1), None, "still the old ISR");
-    state.isr_altered(Some((vec![1], 1)));
+    let written = AlterPartitionAnswer { leader_epoch: 0, partition_epoch: 1, isr: vec![1] };
+    assert_eq!(state.isr_altered(&proposal, Ok(written)), Altered::Committed);
     assert_eq!(state.high_watermark_after(LAG_MS + 2, log(0, 10), 1), Some(10));
 }
 
@@ -60,7 +61,7 @@ fn a_stuck_follower_leaves_the_isr() {
 fn a_follower_that_caught_up_returns() {
     let mut state = leader_of(&[1, 2], &[1]);
     let effects = state.follower_fetched(50_000, FollowerFetch::new(2, 10, 0), log(10, 10), 1);
-    let proposed = AlterPartition { leader_epoch: 0, partition_epoch: 0, isr: vec![1, 2] };
+    let proposed = AlterPartition { leader_epoch: 0, partition_epoch: 0, isr: vec![1, 2], broker_epochs: vec![-1, -1] };
     assert!(effects.contains(&PartitionEffect::AlterPartition(proposed)), "{effects:?}");
     assert_eq!(state.isr().members(), [1]);
     assert!(state.isr().maximal_contains(2), "commits wait for it from now on");
@@ -145,7 +146,9 @@ proptest! {
                 Step::Answer { granted } => {
                     if let Some(asked) = proposal.take() {
                         epoch += 1;
-                        state.isr_altered(granted.then_some((asked.isr, epoch)));
+                        let isr = asked.isr.clone();
+                        let written = AlterPartitionAnswer { leader_epoch: 0, partition_epoch: epoch, isr };
+                        state.isr_altered(&asked, if granted { Ok(written) } else { Err(ErrorCode::IneligibleReplica) });
                         advanced = state.high_watermark_after(now, log(committed, end), min_isr);
                     }
                 }

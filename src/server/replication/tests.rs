@@ -1,0 +1,317 @@
+//! Two brokers and a controller that is only a script: real sockets, real logs, Kafka's requests.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use kafka_protocol::{
+    messages::{
+        BrokerId as WireBrokerId, LeaderAndIsrRequest, LeaderAndIsrResponse, StopReplicaRequest, TopicName,
+        UpdateMetadataRequest,
+        leader_and_isr_request::{LeaderAndIsrPartitionState, LeaderAndIsrTopicState},
+        stop_replica_request::{StopReplicaPartitionState, StopReplicaTopicState},
+        update_metadata_request::{
+            UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataTopicState,
+        },
+    },
+    protocol::StrBytes,
+};
+use uuid::Uuid;
+
+use crate::{
+    client::{Channel, ClientConfig, Peer},
+    common::{BrokerId, ErrorCode, Offset, TopicPartition},
+    protocol::records::RecordBatchBuilder,
+    replication::{AppendRequest, AppendResult},
+    server::{Broker, Launch},
+    storage::{AppendOrigin, Verification},
+};
+
+const TOPIC: &str = "orders";
+const TOPIC_ID: Uuid = Uuid::from_u128(77);
+
+struct Cluster {
+    brokers: Vec<(BrokerId, Broker, Channel)>,
+    dir: tempfile::TempDir,
+    controller_epoch: i32,
+    partition_epoch: i32,
+}
+
+/// What the script decides about the one partition.
+struct Decision<'a> {
+    leader: BrokerId,
+    epoch: i32,
+    isr: &'a [BrokerId],
+}
+
+async fn broker(id: BrokerId, dir: &Path, extra: &[(&str, &str)]) -> (BrokerId, Broker, Channel) {
+    let mut properties: indexmap::IndexMap<String, String> = [
+        ("broker.id", id.to_string()),
+        ("listeners", "PLAINTEXT://127.0.0.1:0".to_owned()),
+        ("log.dirs", dir.join(id.to_string()).display().to_string()),
+        ("replica.fetch.backoff.ms", "50".to_owned()),
+        ("replica.lag.time.max.ms", "1000".to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    properties.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    let broker = Broker::start(Launch::from_properties(properties).unwrap()).await.unwrap();
+    let port = broker.address("PLAINTEXT").unwrap().port();
+    let config = ClientConfig {
+        client_id: "script".to_owned(),
+        request_timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(10),
+        connector: Arc::new(crate::client::Sockets::default()),
+        response_bytes_max: 1 << 20,
+    };
+    let channel = Channel::new(Peer { id, host: "127.0.0.1".to_owned(), port }, Arc::new(config));
+    (id, broker, channel)
+}
+
+impl Cluster {
+    async fn start(extra: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let brokers = vec![broker(1, dir.path(), extra).await, broker(2, dir.path(), extra).await];
+        Self { brokers, dir, controller_epoch: 100, partition_epoch: 0 }
+    }
+
+    fn at(&mut self, id: BrokerId) -> &mut (BrokerId, Broker, Channel) {
+        &mut self.brokers[id as usize - 1]
+    }
+
+    async fn update_metadata(&mut self, decision: &Decision<'_>, controller: BrokerId) {
+        let live: Vec<UpdateMetadataBroker> = self
+            .brokers
+            .iter()
+            .map(|(id, _, channel)| {
+                let endpoint = UpdateMetadataEndpoint::default()
+                    .with_host(text("127.0.0.1"))
+                    .with_port(channel.peer().port.into())
+                    .with_listener(text("PLAINTEXT"));
+                UpdateMetadataBroker::default().with_id(WireBrokerId(*id)).with_endpoints(vec![endpoint])
+            })
+            .collect();
+        let partition = UpdateMetadataPartitionState::default()
+            .with_leader(WireBrokerId(decision.leader))
+            .with_leader_epoch(decision.epoch)
+            .with_controller_epoch(self.controller_epoch)
+            .with_isr(ids(decision.isr))
+            .with_replicas(ids(&[1, 2]));
+        let topic = UpdateMetadataTopicState::default()
+            .with_topic_name(name())
+            .with_topic_id(TOPIC_ID)
+            .with_partition_states(vec![partition]);
+        let request = UpdateMetadataRequest::default()
+            .with_controller_id(WireBrokerId(controller))
+            .with_controller_epoch(self.controller_epoch)
+            .with_topic_states(vec![topic])
+            .with_live_brokers(live);
+        for (.., channel) in &mut self.brokers {
+            assert_eq!(channel.send(&request, 8).await.unwrap().error_code, 0);
+        }
+    }
+
+    async fn leader_and_isr(&mut self, to: BrokerId, decision: &Decision<'_>) -> LeaderAndIsrResponse {
+        let state = LeaderAndIsrPartitionState::default()
+            .with_leader(WireBrokerId(decision.leader))
+            .with_leader_epoch(decision.epoch)
+            .with_controller_epoch(self.controller_epoch)
+            .with_partition_epoch(self.partition_epoch)
+            .with_isr(ids(decision.isr))
+            .with_replicas(ids(&[1, 2]))
+            .with_is_new(decision.epoch == 0);
+        let topic = LeaderAndIsrTopicState::default()
+            .with_topic_name(name())
+            .with_topic_id(TOPIC_ID)
+            .with_partition_states(vec![state]);
+        let request = LeaderAndIsrRequest::default()
+            .with_controller_id(WireBrokerId(9))
+            .with_controller_epoch(self.controller_epoch)
+            .with_topic_states(vec![topic]);
+        self.at(to).2.send(&request, 7).await.unwrap()
+    }
+
+    /// Tells `to` of a decision, after the image.
+    async fn decide(&mut self, to: &[BrokerId], decision: Decision<'_>) {
+        self.partition_epoch += 1;
+        self.update_metadata(&decision, 9).await;
+        for id in to {
+            let response = self.leader_and_isr(*id, &decision).await;
+            assert_eq!(response.error_code, 0);
+            assert_eq!(response.topics[0].topic_id, TOPIC_ID);
+            assert_eq!(response.topics[0].partition_errors[0].error_code, 0, "broker {id}");
+        }
+    }
+
+    async fn produce(&mut self, to: BrokerId, acks: i16, values: &[&str]) -> AppendResult {
+        let mut builder = RecordBatchBuilder::new(0);
+        values.iter().for_each(|value| builder.append(1_000, None, Some(value.as_bytes()), &[]));
+        let request = AppendRequest {
+            topic_partition: tp(),
+            records: BytesMut::from(&builder.build()[..]),
+            verification: Verification::NotRequired,
+        };
+        let replicas = &self.at(to).1.services().replicas;
+        replicas.append(vec![request], acks, 5_000, AppendOrigin::Client, false).await.remove(0)
+    }
+
+    fn marks(&mut self, id: BrokerId) -> (Offset, Offset, Offset) {
+        let log = self.at(id).1.services().replicas.local_log(TOPIC, 0).unwrap();
+        (log.log_start_offset(), log.high_watermark(), log.log_end_offset())
+    }
+
+    async fn until(&mut self, id: BrokerId, marks: (Offset, Offset, Offset)) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.marks(id) != marks {
+            assert!(Instant::now() < deadline, "broker {id} is at {:?}, not at {marks:?}", self.marks(id));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn segment(&self, id: BrokerId) -> Vec<u8> {
+        let folder: PathBuf = self.dir.path().join(id.to_string()).join(format!("{TOPIC}-0"));
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "log"));
+        files.sort();
+        files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    async fn stop(self) {
+        for (_, broker, _) in self.brokers {
+            broker.stop().await;
+        }
+    }
+}
+
+fn tp() -> TopicPartition {
+    TopicPartition::new(TOPIC, 0)
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+fn name() -> TopicName {
+    TopicName(text(TOPIC))
+}
+
+fn ids(ids: &[BrokerId]) -> Vec<WireBrokerId> {
+    ids.iter().map(|id| WireBrokerId(*id)).collect()
+}
+
+#[tokio::test]
+async fn a_follower_copies_byte_for_byte_and_acks_all_waits_for_it() {
+    let mut cluster = Cluster::start(&[]).await;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    for round in 0..20i64 {
+        let started = Instant::now();
+        let appended = cluster.produce(1, -1, &["a", "b", "c"]).await;
+        assert_eq!((appended.error, appended.base_offset), (ErrorCode::None, round * 3));
+        assert!(round < 1 || started.elapsed() < Duration::from_millis(450), "took {:?}", started.elapsed());
+        assert_eq!(cluster.marks(1), (0, (round + 1) * 3, (round + 1) * 3));
+    }
+    cluster.until(2, (0, 60, 60)).await;
+    assert_eq!(cluster.segment(1), cluster.segment(2));
+
+    // Nobody follows any more: what is written is not committed.
+    let stop = StopReplicaPartitionState::default().with_leader_epoch(0).with_delete_partition(false);
+    let stop = StopReplicaTopicState::default().with_topic_name(name()).with_partition_states(vec![stop]);
+    let request = StopReplicaRequest::default().with_controller_epoch(100).with_topic_states(vec![stop]);
+    assert_eq!(cluster.at(2).2.send(&request, 4).await.unwrap().partition_errors[0].error_code, 0);
+    assert_eq!(cluster.produce(1, 1, &["d"]).await.error, ErrorCode::None);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(cluster.marks(1), (0, 60, 61));
+    assert_eq!(cluster.marks(2).2, 60);
+    cluster.stop().await;
+}
+
+/// Each leads in turn without the other: the tails part, and whoever follows gives its own up.
+#[tokio::test]
+async fn logs_that_parted_become_equal_again() {
+    let mut cluster = Cluster::start(&[]).await;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    cluster.produce(1, -1, &["common"]).await;
+    cluster.until(2, (0, 1, 1)).await;
+    cluster.decide(&[2], Decision { leader: 2, epoch: 1, isr: &[2] }).await;
+    assert_eq!(cluster.produce(1, 1, &["lost 1", "lost 2"]).await.error, ErrorCode::None, "a zombie still accepts");
+    assert_eq!(cluster.produce(2, -1, &["kept"]).await.error, ErrorCode::None);
+    cluster.decide(&[2], Decision { leader: 2, epoch: 2, isr: &[2] }).await;
+    assert_eq!(cluster.produce(2, -1, &["kept too"]).await.error, ErrorCode::None);
+    cluster.decide(&[1], Decision { leader: 2, epoch: 2, isr: &[2] }).await;
+    assert_eq!(cluster.produce(1, 1, &["refused"]).await.error, ErrorCode::NotLeaderOrFollower);
+    cluster.until(1, (0, 3, 3)).await;
+    assert_eq!(cluster.segment(1), cluster.segment(2));
+    let epochs = |cluster: &Cluster, id: i32| {
+        std::fs::read_to_string(cluster.dir.path().join(format!("{id}/{TOPIC}-0/leader-epoch-checkpoint"))).unwrap()
+    };
+    assert_eq!(epochs(&cluster, 1), epochs(&cluster, 2));
+
+    // And back: the copy leads on where it is.
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 3, isr: &[1, 2] }).await;
+    let appended = cluster.produce(1, -1, &["after"]).await;
+    assert_eq!((appended.error, appended.base_offset), (ErrorCode::None, 3));
+    cluster.until(2, (0, 4, 4)).await;
+    assert_eq!(cluster.segment(1), cluster.segment(2));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_without_what_the_leader_has_forgotten_begins_where_the_leader_does() {
+    let mut cluster = Cluster::start(&[]).await;
+    cluster.decide(&[1], Decision { leader: 1, epoch: 0, isr: &[1] }).await;
+    for _ in 0..4 {
+        cluster.produce(1, -1, &["a", "b"]).await;
+    }
+    let deleted = cluster.at(1).1.services().replicas.delete_records(&tp(), 5, 1).await;
+    assert_eq!(deleted.error, ErrorCode::RequestTimedOut, "the other replica is not there");
+    cluster.decide(&[2], Decision { leader: 1, epoch: 0, isr: &[1] }).await;
+    cluster.until(2, (5, 8, 8)).await;
+    let appended = cluster.produce(1, -1, &["c"]).await;
+    assert_eq!((appended.error, appended.base_offset), (ErrorCode::None, 8));
+    cluster.until(2, (5, 9, 9)).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn old_controllers_old_epochs_and_other_topics_of_the_name_are_refused() {
+    let mut cluster = Cluster::start(&[]).await;
+    cluster.decide(&[1], Decision { leader: 1, epoch: 5, isr: &[1] }).await;
+    let code = |response: LeaderAndIsrResponse| {
+        (
+            ErrorCode::from_code(response.error_code),
+            ErrorCode::from_code(response.topics[0].partition_errors[0].error_code),
+        )
+    };
+    let again = Decision { leader: 1, epoch: 5, isr: &[1] };
+    assert_eq!(code(cluster.leader_and_isr(1, &again).await), (ErrorCode::None, ErrorCode::StaleControllerEpoch));
+    let older = Decision { leader: 2, epoch: 4, isr: &[2] };
+    assert_eq!(code(cluster.leader_and_isr(1, &older).await), (ErrorCode::None, ErrorCode::StaleControllerEpoch));
+    cluster.controller_epoch = 99;
+    let newer = Decision { leader: 2, epoch: 9, isr: &[2] };
+    let stale = ErrorCode::StaleControllerEpoch;
+    assert_eq!(code(cluster.leader_and_isr(1, &newer).await), (stale, stale));
+    let request = UpdateMetadataRequest::default().with_controller_epoch(99);
+    let channel = &mut cluster.at(1).2;
+    assert_eq!(channel.send(&request, 8).await.unwrap().error_code, stale.code());
+    // Meant for this broker before it was started again (KIP-380).
+    let request = UpdateMetadataRequest::default().with_controller_epoch(100).with_broker_epoch(0);
+    assert_eq!(channel.send(&request, 8).await.unwrap().error_code, ErrorCode::StaleBrokerEpoch.code());
+
+    let stop = |epoch, delete| {
+        let state = StopReplicaPartitionState::default().with_leader_epoch(epoch).with_delete_partition(delete);
+        let topic = StopReplicaTopicState::default().with_topic_name(name()).with_partition_states(vec![state]);
+        StopReplicaRequest::default().with_controller_epoch(100).with_topic_states(vec![topic])
+    };
+    let stopped = |code: i16| ErrorCode::from_code(code);
+    let answer = channel.send(&stop(4, true), 4).await.unwrap();
+    assert_eq!(stopped(answer.partition_errors[0].error_code), ErrorCode::FencedLeaderEpoch);
+    for (epoch, delete) in [(-1, false), (5, false), (-2, true), (-2, true)] {
+        let answer = channel.send(&stop(epoch, delete), 4).await.unwrap();
+        assert_eq!(stopped(answer.partition_errors[0].error_code), ErrorCode::None, "{epoch}");
+    }
+    assert!(cluster.at(1).1.services().replicas.local_log(TOPIC, 0).is_none());
+    cluster.stop().await;
+}

@@ -1,0 +1,88 @@
+//! A whole cluster in one thread: three brokers with their real logs, controller and replication over a simulated network,
+//! clock, disk and coordination session. One seed is one history.
+//!
+//! `SIM_SEEDS=200 cargo test --test sim` runs as many; `SIM_SEED=17 SIM_TRACE=1` replays one and tells its story.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "sim/broker.rs"]
+mod broker;
+#[path = "sim/clients.rs"]
+mod clients;
+#[path = "sim/disk.rs"]
+mod disk;
+#[path = "sim/history.rs"]
+mod history;
+#[path = "sim/network.rs"]
+mod network;
+#[path = "sim/session.rs"]
+mod session;
+#[path = "sim/watch.rs"]
+mod watch;
+#[path = "sim/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use world::World;
+
+/// Simulated time in which things go wrong.
+const TROUBLE: Duration = Duration::from_secs(120);
+
+struct Told {
+    anomalies: Vec<String>,
+    story: Vec<String>,
+    summary: String,
+}
+
+fn tell(seed: u64) -> Told {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let told = runtime.block_on(async {
+        let mut world = World::new(seed).await;
+        world.create_topic().await;
+        world.start_clients(4);
+        let end = tokio::time::Instant::now() + TROUBLE;
+        while tokio::time::Instant::now() < end {
+            world.trouble().await;
+            let calm = world.random.random_range(1..15);
+            world.pass(Duration::from_secs(calm)).await;
+        }
+        world.settle().await;
+        let history = world.history.lock();
+        let summary = format!(
+            "{} sent, {} acknowledged, {} unknown, {} read",
+            history.sent,
+            history.acknowledged_count(),
+            history.unknown,
+            history.read_count()
+        );
+        Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary }
+    });
+    runtime.shutdown_background();
+    told
+}
+
+#[test]
+#[ignore = "needs the controller of several brokers"]
+fn acknowledged_records_survive() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIM_SEEDS").unwrap_or(200),
+    };
+    let mut failed = Vec::new();
+    for seed in seeds {
+        let told = tell(seed);
+        if seed % 20 == 0 || !told.anomalies.is_empty() {
+            println!("seed {seed}: {}", told.summary);
+        }
+        if !told.anomalies.is_empty() {
+            let first: Vec<&String> = told.anomalies.iter().take(10).collect();
+            println!("seed {seed}, the story:\n{}\nanomalies: {first:#?}", told.story.join("\n"));
+            failed.push(seed);
+        }
+    }
+    assert!(failed.is_empty(), "seeds with anomalies: {failed:?}");
+}
