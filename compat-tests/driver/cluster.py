@@ -3,7 +3,6 @@ import glob
 import json
 import os
 import shutil
-import signal
 import struct
 import subprocess
 import time
@@ -21,9 +20,9 @@ OVERRIDES = {
 class ZkView:
     """What the tree says, read with a client that knows neither broker."""
 
-    def __init__(self, port):
+    def __init__(self, connect):
         from kazoo.client import KazooClient
-        self.client = KazooClient(f"127.0.0.1:{port}")
+        self.client = KazooClient(connect)
         self.client.start(30)
 
     def json(self, path):
@@ -51,13 +50,14 @@ class ZkView:
 
 
 class Cluster:
-    """`kinds[id]` is "kafka" or "monedula"."""
+    """`kinds[id]` is "kafka" or "monedula". On loopback ports, or each process in a namespace of `network` (netns.Network)."""
 
-    def __init__(self, folder, kinds, overrides=None):
+    def __init__(self, folder, kinds, overrides=None, network=None):
         shutil.rmtree(folder, ignore_errors=True)
-        self.folder, self.extra = folder, dict(overrides or {})
-        self.zookeeper = proc.ZooKeeper(os.path.join(folder, "zk")).start()
-        self.view = ZkView(self.zookeeper.port)
+        self.folder, self.extra, self.network = folder, dict(overrides or {}), network
+        at = {} if network is None else {"host": network.address("zk"), "prefix": network.prefix("zk")}
+        self.zookeeper = proc.ZooKeeper(os.path.join(folder, "zk"), **at).start()
+        self.view = ZkView(self.zookeeper.connect)
         self.brokers = {}
         for number, kind in kinds.items():
             self.place(number, kind)
@@ -70,6 +70,8 @@ class Cluster:
         self.brokers[number] = make(os.path.join(self.folder, f"broker-{number}"), overrides, port=before.port if before else None, zookeeper=self.zookeeper)
         if before:
             self.brokers[number].starts = before.starts
+        if self.network is not None:
+            self.brokers[number].host, self.brokers[number].prefix = self.network.address(number), self.network.prefix(number)
         return self.brokers[number]
 
     def start(self):
@@ -96,12 +98,7 @@ class Cluster:
                 time.sleep(1)
 
     def pause(self, number, seconds):
-        pid = self.brokers[number].process.pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            time.sleep(seconds)
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        self.brokers[number].process.pause(seconds)
 
     def until(self, condition, what, timeout=90):
         end = time.monotonic() + timeout
@@ -124,6 +121,9 @@ class Cluster:
 
     def leader(self, topic, partition=0):
         return self.view.states(topic)[partition]["leader"]
+
+    def topics(self):
+        return sorted(self.view.client.get_children("/brokers/topics"))
 
     def illegal(self, topic):
         """What is wrong with the states in the tree, as lines."""

@@ -78,6 +78,13 @@ class Process:
         if self in LIVE:
             LIVE.remove(self)
 
+    def pause(self, seconds):
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
     def tail(self, lines=30):
         with open(self.log, errors="replace") as text:
             return "".join(text.readlines()[-lines:])
@@ -88,13 +95,13 @@ def stop_all():
         process.kill()
 
 
-def wait_port(port, process, timeout=60):
+def wait_port(port, process, timeout=60, host="127.0.0.1"):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if not process.alive():
             raise RuntimeError(f"{process.name} ended early:\n{process.tail()}")
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((host, port), 1).close()
             return
         except OSError:
             time.sleep(0.02)
@@ -102,19 +109,24 @@ def wait_port(port, process, timeout=60):
 
 
 class ZooKeeper:
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder, host="127.0.0.1", prefix=()):
+        """`prefix` is put before the command: the network namespace that `host` lies in, say."""
+        self.folder, self.port, self.host, self.prefix = folder, free_port(), host, list(prefix)
+
+    @property
+    def connect(self):
+        return f"{self.host}:{self.port}"
 
     def start(self):
         os.makedirs(self.folder, exist_ok=True)
         conf = os.path.join(self.folder, "zoo.cfg")
         with open(conf, "w") as out:
-            out.write(f"tickTime=1000\ndataDir={self.folder}/data\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
+            out.write(f"tickTime=1000\ndataDir={self.folder}/data\nclientPort={self.port}\nclientPortAddress={self.host}\n"
                       "admin.enableServer=false\nmaxClientCnxns=0\nforceSync=no\n4lw.commands.whitelist=*\n")
         log = os.path.join(self.folder, "zookeeper.log")
-        self.process = Process("zookeeper", ["java", "-Xmx128m", *SMALL_JVM, *java_env(log), "-cp", LIBS + "/*",
+        self.process = Process("zookeeper", [*self.prefix, "java", "-Xmx128m", *SMALL_JVM, *java_env(log), "-cp", LIBS + "/*",
                                              "org.apache.zookeeper.server.quorum.QuorumPeerMain", conf], log)
-        wait_port(self.port, self.process)
+        wait_port(self.port, self.process, host=self.host)
         return self
 
     def stop(self):
@@ -143,6 +155,8 @@ PROPERTIES = {
 class Broker:
     """One broker of either kind on one folder. `kind` is the only thing that tells them apart."""
     kind = "?"
+    # Where it listens, and what is put before its command (the network namespace of that address).
+    host, prefix = "127.0.0.1", ()
 
     def __init__(self, folder, overrides=None, log_dirs=None, port=None):
         self.folder = folder
@@ -154,10 +168,10 @@ class Broker:
 
     @property
     def bootstrap(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def properties(self):
-        return {**PROPERTIES, "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.log_dir, **self.overrides}
+        return {**PROPERTIES, "listeners": f"PLAINTEXT://{self.host}:{self.port}", "log.dirs": self.log_dir, **self.overrides}
 
     def write_properties(self):
         os.makedirs(self.folder, exist_ok=True)
@@ -180,7 +194,7 @@ class Broker:
             if not self.process.alive():
                 raise RuntimeError(f"{self.kind} ended early:\n{self.process.tail()}")
             try:
-                with wire.Connection("127.0.0.1", self.port, schemas, 5) as connection:
+                with wire.Connection(self.host, self.port, schemas, 5) as connection:
                     answer = connection.call(3, 1, {"Topics": []})
                     if answer["Brokers"] and answer["ControllerId"] >= 0:
                         return self
@@ -190,7 +204,7 @@ class Broker:
         raise RuntimeError(f"{self.kind} is not ready:\n{self.process.tail()}")
 
     def connect(self, timeout=15):
-        return wire.Connection("127.0.0.1", self.port, wire.load_schemas(LIBS), timeout)
+        return wire.Connection(self.host, self.port, wire.load_schemas(LIBS), timeout)
 
     def stop(self, timeout=60):
         if self.process is not None:
@@ -221,7 +235,7 @@ class Kafka(Broker):
         self.zookeeper, self.own_zookeeper = zookeeper, zookeeper is None
 
     def properties(self):
-        return {**super().properties(), "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}"}
+        return {**super().properties(), "zookeeper.connect": self.zookeeper.connect}
 
     def start(self, timeout=90):
         if self.zookeeper is None:
@@ -230,7 +244,7 @@ class Kafka(Broker):
 
     def launch(self, properties, log):
         # A broker killed without a goodbye leaves its ephemeral node until the session ends; wait for that first.
-        self.process = Process(self.kind, ["java", "-Xmx" + self.heap, *self.jvm, *java_env(log), "-cp", LIBS + "/*",
+        self.process = Process(self.kind, [*self.prefix, "java", "-Xmx" + self.heap, *self.jvm, *java_env(log), "-cp", LIBS + "/*",
                                            "kafka.Kafka", properties], log)
 
     def close(self):
@@ -249,10 +263,10 @@ class Monedula(Broker):
 
     def properties(self):
         ours = super().properties()
-        return ours if self.zookeeper is None else {**ours, "zookeeper.connect": f"127.0.0.1:{self.zookeeper.port}"}
+        return ours if self.zookeeper is None else {**ours, "zookeeper.connect": self.zookeeper.connect}
 
     def launch(self, properties, log):
-        self.process = Process(self.kind, [MONEDULA, properties], log)
+        self.process = Process(self.kind, [*self.prefix, MONEDULA, properties], log)
 
 
 def make(kind, folder, **options):

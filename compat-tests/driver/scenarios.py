@@ -6,6 +6,7 @@ import traceback
 import harness
 import proc
 import probes
+import scenario_checker
 import scenario_cleaner
 import scenario_cluster
 import scenario_clients as clients
@@ -13,6 +14,7 @@ import scenario_connect
 import scenario_crash
 import scenario_disk
 import scenario_hostile
+import scenario_netfaults
 import scenario_streams
 import scenario_tools
 import scenario_transactions
@@ -100,12 +102,17 @@ ALL = [
     ("cleaner", True, scenario_cleaner.clean_by_both),
     ("zookeeper-in-place", True, scenario_disk.in_place),
     ("zookeeper-store", True, scenario_disk.store_tests),
+    ("checker-selftest", True, scenario_checker.selftest),
     ("hostile", True, scenario_hostile.hostile),
     ("cluster-ours", False, scenario_cluster.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("cluster-two-kafka", False, scenario_cluster.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
     ("cluster-one-kafka", False, scenario_cluster.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
     ("cluster-rolling", False, scenario_cluster.rolling),
+    ("netfaults-ours", False, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
+    ("netfaults-two-kafka", False, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
+    ("netfaults-one-kafka", False, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
     ("partitions-10000", False, scenario_hostile.many_partitions),
+    ("checker-kill", False, scenario_checker.kill),
     ("transactions-crash", False, scenario_transactions.crash),
     ("crash-loop", False, scenario_crash.crash_loop),
     ("power-cut", False, scenario_crash.power_cut),
