@@ -256,7 +256,7 @@ fn what_was_sent_before_a_sudden_close_is_still_done() {
 
 #[test]
 fn idle_connections_are_reaped_and_busy_ones_are_not() {
-    let world = world(NetworkConfig { connections_max_idle: Some(Duration::from_millis(100)), ..Default::default() });
+    let world = world(NetworkConfig { connections_max_idle: Some(Duration::from_millis(600)), ..Default::default() });
     let mut idle = world.connect();
     let mut busy = world.connect();
     let mut stuck = world.connect();
@@ -268,7 +268,7 @@ fn idle_connections_are_reaped_and_busy_ones_are_not() {
     assert_closed(&mut idle);
     assert_eq!(receive(&mut busy), b"s");
     for _ in 0..10 {
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(Duration::from_millis(80));
         busy.write_all(&framed(b"e")).unwrap();
         assert_eq!(receive(&mut busy), b"e");
     }
