@@ -329,7 +329,11 @@ async fn a_replica_moves_to_another_log_dir_under_load() {
     assert_eq!((result.error, result.base_offset), (ErrorCode::None, end));
     for offset in [11, 12, 199, end] {
         let data = broker.fetch(&tp, offset, &consumer(0, 1)).await;
-        assert_eq!((data.error, data.log_start_offset, data.high_watermark), (ErrorCode::None, 11, end + 1), "{offset}");
+        assert_eq!(
+            (data.error, data.log_start_offset, data.high_watermark),
+            (ErrorCode::None, 11, end + 1),
+            "{offset}"
+        );
         assert_eq!(first_batch(&data).last_offset(), if offset < 200 { offset | 1 } else { offset });
     }
     assert_eq!(broker.fetch(&tp, 10, &consumer(0, 1)).await.error, ErrorCode::OffsetOutOfRange);
