@@ -1,6 +1,7 @@
 //! Topics, configurations, disks.
 
 pub mod alter_configs;
+pub mod alter_replica_log_dirs;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_topics;
