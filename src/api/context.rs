@@ -14,7 +14,7 @@ use crate::{
     coordination::ClusterStore,
     coordinator::{
         group::GroupCoordinator, producer_ids::ProducerIdManager, transaction::TransactionCoordinator,
-        txn_markers::MarkerWriter,
+        txn_markers::MarkerWriter, txn_verifier::TxnVerifier,
     },
     metadata::MetadataCache,
     metrics::{RequestMetrics, ServerMetrics, prometheus},
@@ -32,6 +32,7 @@ pub struct Services {
     pub groups: Arc<GroupCoordinator>,
     pub transactions: Arc<TransactionCoordinator>,
     pub markers: Arc<MarkerWriter>,
+    pub txn_verifier: TxnVerifier,
     pub admin: Arc<Admin>,
     pub config: Arc<DynamicConfig>,
     pub loggers: Arc<Loggers>,

@@ -26,6 +26,7 @@ use super::{
     identity::{self, Identity},
     launch::{Launch, LaunchError},
     log_dir_failure, logging,
+    peers::{self, Peers},
     replication::{self, FetcherThreads},
     scheduler::{Scheduler, Task},
     seat::Seat,
@@ -48,12 +49,7 @@ use crate::{
     config::{BrokerConfig, DynamicConfig, Loggers},
     controller::{adopt::adopt_existing, output::ControllerOutput},
     coordination::{ClusterStore, CoordinationError, znode::broker::BrokerRegistration},
-    coordinator::{
-        group::GroupCoordinator,
-        producer_ids::ProducerIdManager,
-        transaction::TransactionCoordinator,
-        txn_markers::{MarkerSender, MarkerWriter},
-    },
+    coordinator::{group::GroupCoordinator, transaction::TransactionCoordinator, txn_markers::MarkerWriter},
     metadata::{Endpoint, MetadataCache, MetadataImage},
     metrics::{ServerMetrics, catalog::BrokerState},
     network::BoundListeners,
@@ -307,6 +303,9 @@ async fn build_services(
     });
     let rules = Arc::new(ConfigRules(Arc::clone(&config)));
     let admin = Arc::new(Admin::new(Arc::clone(cluster), Arc::clone(&metadata), settings::admin(&keys), rules));
+    let peers = Peers { keys: &keys, broker_id: identity.broker_id, metadata: &metadata, connector: &shared.connector };
+    let producer_ids = peers.producer_ids(cluster, shared.broker_epoch);
+    let txn_verifier = peers.txn_verifier();
     let slots = usize::try_from(keys.network.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let apply_levels = Box::new(|levels: &BTreeMap<String, String>| logging::set_levels(levels));
     Ok(Arc::new(Services {
@@ -322,7 +321,8 @@ async fn build_services(
         admin,
         config,
         loggers: Arc::new(Loggers::new("INFO", &["monedula"], apply_levels)),
-        producer_ids: Arc::new(ProducerIdManager::new(identity.broker_id)),
+        producer_ids: Arc::new(producer_ids),
+        txn_verifier,
         fetch_sessions: Arc::new(FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS)),
         request_metrics: table::request_metrics(),
         server_metrics: Arc::clone(shared.server_metrics),
@@ -383,16 +383,10 @@ fn start_tasks(
         tokio::spawn(watch.run(events)),
         services.groups.start(),
         services.transactions.start(),
-        tokio::spawn(async move { ids.producer_ids.run(&ids.cluster).await }),
+        tokio::spawn(async move { ids.producer_ids.run().await }),
     ];
     if let Some(markers) = services.transactions.markers_to_send() {
-        let sender = MarkerSender {
-            broker_id: services.broker_id,
-            metadata: Arc::clone(&services.metadata),
-            transactions: Arc::clone(&services.transactions),
-            writer: Arc::clone(&services.markers),
-        };
-        tasks.push(tokio::spawn(sender.run(markers)));
+        tasks.push(tokio::spawn(peers::marker_sender(services).run(markers)));
     }
     tasks
 }
