@@ -11,6 +11,7 @@ use crate::{
     client::Connector,
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
+    controller::ControllerHandle,
     coordination::ClusterStore,
     coordinator::{
         group::GroupCoordinator, producer_ids::ProducerIdManager, transaction::TransactionCoordinator,
@@ -40,6 +41,8 @@ pub struct Services {
     pub fetch_sessions: Arc<FetchSessions>,
     pub request_metrics: RequestMetrics,
     pub server_metrics: Arc<ServerMetrics>,
+    /// The controller in this process; it answers NOT_CONTROLLER when another broker's is at work.
+    pub controller: ControllerHandle,
     /// How other brokers are reached.
     pub connector: Arc<dyn Connector>,
     /// czxid of this broker's newest registration; −1 before the first.

@@ -47,7 +47,7 @@ use crate::{
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
     },
     config::{BrokerConfig, DynamicConfig, Loggers},
-    controller::{adopt::adopt_existing, output::ControllerOutput},
+    controller::{ControllerHandle, adopt::adopt_existing, output::ControllerOutput},
     coordination::{ClusterStore, CoordinationError, znode::broker::BrokerRegistration},
     coordinator::{group::GroupCoordinator, transaction::TransactionCoordinator, txn_markers::MarkerWriter},
     metadata::{Endpoint, MetadataCache, MetadataImage},
@@ -162,8 +162,9 @@ impl Core {
         let clean = load_logs(&logs, &coordination, &configs, &identity, clock.as_ref()).await?;
         let broker_epoch = Arc::new(AtomicI64::new(-1));
         let (cluster_updates, updates) = ClusterUpdates::channel();
+        let (controller, commands) = ControllerHandle::channel();
         let shared =
-            Shared { broker_epoch: &broker_epoch, cluster_updates, server_metrics: &server_metrics, connector };
+            Shared { broker_epoch: &broker_epoch, cluster_updates, server_metrics: &server_metrics, connector, controller };
         let services = build_services(config, &identity, &cluster, &logs, &clock, shared).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
@@ -175,6 +176,7 @@ impl Core {
             registration: registration.clone(),
             clock: Arc::clone(&clock),
             outputs,
+            commands,
             broker_epoch: Arc::clone(&broker_epoch),
         };
         seat.register().await.map_err(refuse)?;
@@ -270,6 +272,7 @@ struct Shared<'a> {
     cluster_updates: ClusterUpdates,
     server_metrics: &'a Arc<ServerMetrics>,
     connector: Arc<dyn Connector>,
+    controller: ControllerHandle,
 }
 
 async fn build_services(
@@ -328,6 +331,7 @@ async fn build_services(
         server_metrics: Arc::clone(shared.server_metrics),
         broker_epoch: Arc::clone(shared.broker_epoch),
         cluster_updates: shared.cluster_updates,
+        controller: shared.controller,
         connector: shared.connector,
     }))
 }
