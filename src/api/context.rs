@@ -11,10 +11,11 @@ use crate::{
     client::Connector,
     common::{BrokerId, Clock},
     config::{DynamicConfig, Loggers},
+    controller::ControllerHandle,
     coordination::ClusterStore,
     coordinator::{
         group::GroupCoordinator, producer_ids::ProducerIdManager, transaction::TransactionCoordinator,
-        txn_markers::MarkerWriter,
+        txn_markers::MarkerWriter, txn_verifier::TxnVerifier,
     },
     metadata::MetadataCache,
     metrics::{RequestMetrics, ServerMetrics, prometheus},
@@ -32,6 +33,7 @@ pub struct Services {
     pub groups: Arc<GroupCoordinator>,
     pub transactions: Arc<TransactionCoordinator>,
     pub markers: Arc<MarkerWriter>,
+    pub txn_verifier: TxnVerifier,
     pub admin: Arc<Admin>,
     pub config: Arc<DynamicConfig>,
     pub loggers: Arc<Loggers>,
@@ -39,6 +41,8 @@ pub struct Services {
     pub fetch_sessions: Arc<FetchSessions>,
     pub request_metrics: RequestMetrics,
     pub server_metrics: Arc<ServerMetrics>,
+    /// The controller in this process; it answers NOT_CONTROLLER when another broker's is at work.
+    pub controller: ControllerHandle,
     /// How other brokers are reached.
     pub connector: Arc<dyn Connector>,
     /// czxid of this broker's newest registration; −1 before the first.

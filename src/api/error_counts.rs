@@ -1,20 +1,21 @@
 //! Which error codes an answer holds, for `RequestMetrics.ErrorsPerSec` (`AbstractResponse.errorCounts`).
 
 use kafka_protocol::messages::{
-    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, AlterClientQuotasResponse, AlterConfigsResponse,
-    AlterPartitionReassignmentsResponse, AlterReplicaLogDirsResponse, AlterUserScramCredentialsResponse,
-    ApiVersionsResponse, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, ControlledShutdownResponse,
-    CreateAclsResponse, CreateDelegationTokenResponse, CreatePartitionsResponse, CreateTopicsResponse,
-    DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeAclsResponse,
-    DescribeClientQuotasResponse, DescribeClusterResponse, DescribeConfigsResponse, DescribeDelegationTokenResponse,
-    DescribeGroupsResponse, DescribeLogDirsResponse, DescribeProducersResponse, DescribeTransactionsResponse,
-    DescribeUserScramCredentialsResponse, ElectLeadersResponse, EndTxnResponse, ExpireDelegationTokenResponse,
-    FindCoordinatorResponse, HeartbeatResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse,
-    JoinGroupResponse, LeaderAndIsrResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse,
-    ListPartitionReassignmentsResponse, ListTransactionsResponse, MetadataResponse, OffsetCommitResponse,
-    OffsetDeleteResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse, RenewDelegationTokenResponse,
-    SaslAuthenticateResponse, SaslHandshakeResponse, StopReplicaResponse, SyncGroupResponse, TxnOffsetCommitResponse,
-    UpdateFeaturesResponse, UpdateMetadataResponse, WriteTxnMarkersResponse,
+    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, AllocateProducerIdsResponse, AlterClientQuotasResponse,
+    AlterConfigsResponse, AlterPartitionReassignmentsResponse, AlterReplicaLogDirsResponse,
+    AlterUserScramCredentialsResponse, ApiVersionsResponse, ConsumerGroupDescribeResponse,
+    ConsumerGroupHeartbeatResponse, ControlledShutdownResponse, CreateAclsResponse, CreateDelegationTokenResponse,
+    CreatePartitionsResponse, CreateTopicsResponse, DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse,
+    DeleteTopicsResponse, DescribeAclsResponse, DescribeClientQuotasResponse, DescribeClusterResponse,
+    DescribeConfigsResponse, DescribeDelegationTokenResponse, DescribeGroupsResponse, DescribeLogDirsResponse,
+    DescribeProducersResponse, DescribeTransactionsResponse, DescribeUserScramCredentialsResponse,
+    ElectLeadersResponse, EndTxnResponse, ExpireDelegationTokenResponse, FindCoordinatorResponse, HeartbeatResponse,
+    IncrementalAlterConfigsResponse, InitProducerIdResponse, JoinGroupResponse, LeaderAndIsrResponse,
+    LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, ListPartitionReassignmentsResponse,
+    ListTransactionsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
+    OffsetForLeaderEpochResponse, RenewDelegationTokenResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+    StopReplicaResponse, SyncGroupResponse, TxnOffsetCommitResponse, UpdateFeaturesResponse, UpdateMetadataResponse,
+    WriteTxnMarkersResponse,
 };
 
 use crate::protocol::hot::{fetch::FetchResponse, produce::ProduceResponse};
@@ -44,6 +45,7 @@ macro_rules! error_counts {
 
 error_counts! {
     AddOffsetsToTxnResponse: ();
+    AllocateProducerIdsResponse: ();
     AlterClientQuotasResponse: (entries);
     AlterConfigsResponse: (responses);
     AlterPartitionReassignmentsResponse: (), (responses partitions);

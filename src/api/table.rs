@@ -89,6 +89,7 @@ api_table! {
     typed 61 DescribeProducers       0..=0  => data::describe_producers;
     typed 65 DescribeTransactions    0..=0  => transaction::describe_transactions;
     typed 66 ListTransactions        0..=1  => transaction::list_transactions;
+    typed 67 AllocateProducerIds     0..=0  => inter_broker::allocate_producer_ids;
 }
 
 /// Counters for every row.

@@ -5,6 +5,7 @@
 //! carries it out, or sends it to other brokers.
 
 pub mod adopt;
+pub mod command;
 pub mod event_loop;
 pub mod loader;
 pub mod output;
@@ -14,5 +15,6 @@ pub mod state;
 mod tests;
 
 pub use adopt::{AdoptedTopic, adopt_existing};
+pub use command::{CommandQueue, ControllerHandle};
 pub use event_loop::{Controller, ControllerConfig};
 pub use output::{ControllerOutput, LeaderAndIsrPartition, StopReplicaPartition, StopReplicaReply};

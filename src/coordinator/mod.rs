@@ -9,3 +9,4 @@ pub mod runtime;
 mod story_files;
 pub mod transaction;
 pub mod txn_markers;
+pub mod txn_verifier;

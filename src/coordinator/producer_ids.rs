@@ -1,13 +1,29 @@
 //! Producer ids for everybody who asks (classes `ProducerIdManager`, `RPCProducerIdManager`): handed out of a block of
-//! 1000 that the coordination store gave to this broker alone.
+//! 1000 that the controller gave to this broker alone (AllocateProducerIds, KIP-730).
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use kafka_protocol::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerId as WireBrokerId};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 
 use crate::{
+    client::ControllerChannel,
     common::{BrokerId, ErrorCode, ProducerId},
     coordination::ClusterStore,
+    metadata::MetadataCache,
 };
+
+/// How long a producer waits for a block before it is told to come again.
+const ALLOCATION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Before a controller that refused is asked again (`RPCProducerIdManager.RETRY_BACKOFF_MS`).
+const RETRY_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A block that is used up to here is followed by the next one.
 const PREFETCH_PERCENT: i64 = 90;
@@ -57,11 +73,42 @@ impl Blocks {
     }
 }
 
+/// Where blocks come from: the controller, and the store itself if this broker is the controller. The block's node is
+/// written by compare-and-set, so a mistake about who is controller costs nothing.
+pub struct BlockSource {
+    pub broker_id: BrokerId,
+    pub broker_epoch: Arc<AtomicI64>,
+    pub metadata: Arc<MetadataCache>,
+    pub cluster: Arc<ClusterStore>,
+    pub controller: ControllerChannel,
+}
+
+impl BlockSource {
+    /// First id and length of a block; `Err` says why not, for one log line.
+    async fn allocate(&self) -> Result<(ProducerId, i32), String> {
+        let controller = self.metadata.load().controller;
+        if controller.is_none_or(|id| id == self.broker_id) {
+            let allocated = self.cluster.allocate_producer_id_block(self.broker_id).await;
+            return allocated.map_err(|fault| fault.to_string());
+        }
+        let request = AllocateProducerIdsRequest::default()
+            .with_broker_id(WireBrokerId(self.broker_id))
+            .with_broker_epoch(self.broker_epoch.load(Ordering::Acquire));
+        let elsewhere = |answer: &AllocateProducerIdsResponse| answer.error_code == ErrorCode::NotController.code();
+        let asked = self.controller.send(&request, 0, true, ALLOCATION_TIMEOUT, elsewhere).await;
+        let answer = asked.map_err(|fault| fault.to_string())?;
+        match ErrorCode::from_code(answer.error_code) {
+            ErrorCode::None => Ok((answer.producer_id_start.0, answer.producer_id_len)),
+            refusal => Err(format!("the controller answered {refusal}")),
+        }
+    }
+}
+
 /// Hands out producer ids. One per broker.
 pub struct ProducerIdManager {
-    broker_id: BrokerId,
+    source: BlockSource,
     blocks: Mutex<Blocks>,
-    /// Held while the store is asked: those who come meanwhile wait for the same block.
+    /// Held while the controller is asked: those who come meanwhile wait for the same block.
     allocating: tokio::sync::Mutex<()>,
     /// Wakes whoever minds the blocks, see [`Self::run`].
     wanted: Notify,
@@ -69,13 +116,13 @@ pub struct ProducerIdManager {
 
 impl ProducerIdManager {
     #[must_use]
-    pub fn new(broker_id: BrokerId) -> Self {
-        Self { broker_id, blocks: Mutex::default(), allocating: tokio::sync::Mutex::new(()), wanted: Notify::new() }
+    pub fn new(source: BlockSource) -> Self {
+        Self { source, blocks: Mutex::default(), allocating: tokio::sync::Mutex::new(()), wanted: Notify::new() }
     }
 
     /// A producer id that nobody else has or had. COORDINATOR_LOAD_IN_PROGRESS, on which clients try again, while no
     /// block can be had.
-    pub async fn next_id(&self, cluster: &ClusterStore) -> Result<ProducerId, ErrorCode> {
+    pub async fn next_id(&self) -> Result<ProducerId, ErrorCode> {
         let (id, wants_block) = self.blocks.lock().claim();
         match id {
             Some(id) => {
@@ -85,33 +132,48 @@ impl ProducerIdManager {
                 Ok(id)
             }
             None => {
-                let _turn = self.allocating.lock().await;
-                if let (Some(id), _) = self.blocks.lock().claim() {
-                    return Ok(id);
-                }
-                self.allocate(cluster).await;
-                self.blocks.lock().claim().0.ok_or(ErrorCode::CoordinatorLoadInProgress)
+                let waited = tokio::time::timeout(ALLOCATION_TIMEOUT, self.first_of_block()).await;
+                waited.unwrap_or(Err(ErrorCode::CoordinatorLoadInProgress))
             }
         }
+    }
+
+    async fn first_of_block(&self) -> Result<ProducerId, ErrorCode> {
+        let _turn = self.allocating.lock().await;
+        if let (Some(id), _) = self.blocks.lock().claim() {
+            return Ok(id);
+        }
+        self.allocate().await;
+        self.blocks.lock().claim().0.ok_or(ErrorCode::CoordinatorLoadInProgress)
     }
 
     /// Fetches the next block whenever the present one runs low. Runs for ever; ids are had without it too, but then
-    /// each thousandth producer waits for the store.
-    pub async fn run(&self, cluster: &ClusterStore) {
+    /// each thousandth producer waits for the controller.
+    pub async fn run(&self) {
         loop {
             self.wanted.notified().await;
-            let _turn = self.allocating.lock().await;
-            let is_low = self.blocks.lock().following.is_none();
-            if is_low {
-                self.allocate(cluster).await;
+            while !self.prefetch().await {
+                sleep(RETRY_BACKOFF).await;
             }
         }
     }
 
-    async fn allocate(&self, cluster: &ClusterStore) {
-        match cluster.allocate_producer_id_block(self.broker_id).await {
-            Ok((first, length)) => self.blocks.lock().add(Block::new(first, length)),
-            Err(fault) => tracing::warn!(%fault, "no block of producer ids"),
+    /// False if a block is still wanted.
+    async fn prefetch(&self) -> bool {
+        let _turn = self.allocating.lock().await;
+        self.blocks.lock().following.is_some() || self.allocate().await
+    }
+
+    async fn allocate(&self) -> bool {
+        match self.source.allocate().await {
+            Ok((first, length)) => {
+                self.blocks.lock().add(Block::new(first, length));
+                true
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "no block of producer ids");
+                false
+            }
         }
     }
 }

@@ -2,16 +2,19 @@
 //! the transaction coordinator to whoever leads the partitions ([`MarkerSender`], class
 //! `TransactionMarkerChannelManager`).
 
+mod wire;
+
 use std::{sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     group::GroupCoordinator,
     transaction::{TransactionCoordinator, command::SendMarkers},
 };
 use crate::{
+    client::{Channel, ClientConfig, peer_of},
     common::{
         BrokerId, Clock, ErrorCode, ProducerEpoch, ProducerId, TopicPartition,
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
@@ -24,8 +27,10 @@ use crate::{
 
 /// Before a marker that did not get through is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Markers taken from the queue at once.
+/// Transactions whose markers go into one request.
 const BATCH_MAX: usize = 256;
+/// Dictated by `inter.broker.protocol.version`, not negotiated; the same since 2.8.
+const WRITE_TXN_MARKERS_VERSION: i16 = 1;
 
 /// The end of one producer's transaction in some partitions.
 #[derive(Debug, Clone)]
@@ -86,50 +91,140 @@ pub struct MarkerSender {
     pub metadata: Arc<MetadataCache>,
     pub transactions: Arc<TransactionCoordinator>,
     pub writer: Arc<MarkerWriter>,
+    pub peers: MarkerPeers,
+}
+
+/// How the leaders elsewhere are reached.
+#[derive(Clone)]
+pub struct MarkerPeers {
+    pub inter_broker_listener: String,
+    pub client: Arc<ClientConfig>,
 }
 
 impl MarkerSender {
-    /// Until the coordinator is dropped.
+    /// Until the coordinator is dropped. All that it began ends with it.
     pub async fn run(self, mut markers: mpsc::UnboundedReceiver<SendMarkers>) {
         let this = Arc::new(self);
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        while markers.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            for send in batch.drain(..) {
+        let mut queues = Queues::default();
+        // What is to be tried again, when its time has come. At most one entry of each transaction and destination
+        // exists, so that the number of transactions bounds every queue here.
+        let (due, mut retries) = mpsc::unbounded_channel();
+        loop {
+            let send = tokio::select! {
+                send = markers.recv() => match send {
+                    Some(send) => send,
+                    None => return,
+                },
+                Some(send) = retries.recv() => send,
+            };
+            if send.is_retry {
+                let due = due.clone();
+                queues.tasks.spawn(async move {
+                    tokio::time::sleep(RETRY_DELAY).await;
+                    let _ = due.send(SendMarkers { is_retry: false, ..send });
+                });
+            } else {
+                this.route(send, &mut queues);
+            }
+            queues.reap();
+        }
+    }
+
+    fn route(self: &Arc<Self>, send: SendMarkers, queues: &mut Queues) {
+        let by_leader = destinations(&self.metadata.image(), self.broker_id, send.partitions.clone());
+        for (destination, partitions) in by_leader {
+            let part = SendMarkers { partitions, ..send.clone() };
+            match destination {
+                Destination::Gone => self.answer_all(part, ErrorCode::None),
+                Destination::Unknown => self.answer_all(part, ErrorCode::NotLeaderOrFollower),
                 // Each on its own: one that waits for its replicas must not hold up the others.
-                tokio::spawn(Arc::clone(&this).send(send));
+                Destination::Broker(id) if id == self.broker_id => {
+                    queues.tasks.spawn(Arc::clone(self).write_here(part));
+                }
+                Destination::Broker(id) => queues.push(self, id, part),
             }
         }
     }
 
-    async fn send(self: Arc<Self>, send: SendMarkers) {
-        if send.is_retry {
-            tokio::time::sleep(RETRY_DELAY).await;
-        }
-        let by_leader = destinations(&self.metadata.image(), self.broker_id, send.partitions);
-        for (destination, partitions) in by_leader {
-            let answers = match destination {
-                Destination::Gone => answer_all(partitions, ErrorCode::None),
-                Destination::Unknown => answer_all(partitions, ErrorCode::NotLeaderOrFollower),
-                Destination::Broker(id) if id == self.broker_id => {
-                    let marker = TxnMarker {
-                        producer_id: send.producer_id,
-                        producer_epoch: send.producer_epoch,
-                        coordinator_epoch: send.coordinator_epoch,
-                        is_commit: send.is_commit,
-                        partitions,
-                    };
-                    self.writer.write(&marker).await
-                }
-                // Other brokers are asked with WriteTxnMarkers once there are other brokers.
-                Destination::Broker(_) => answer_all(partitions, ErrorCode::NotLeaderOrFollower),
+    async fn write_here(self: Arc<Self>, send: SendMarkers) {
+        let marker = TxnMarker {
+            producer_id: send.producer_id,
+            producer_epoch: send.producer_epoch,
+            coordinator_epoch: send.coordinator_epoch,
+            is_commit: send.is_commit,
+            partitions: send.partitions,
+        };
+        let answers = self.writer.write(&marker).await;
+        self.transactions.markers_written(&send.transactional_id, send.coordinator_epoch, answers);
+    }
+
+    /// One request in flight; what comes meanwhile goes into the next.
+    async fn serve(self: Arc<Self>, broker: BrokerId, mut queue: mpsc::UnboundedReceiver<SendMarkers>) {
+        let mut channel: Option<Channel> = None;
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            let sends = std::mem::take(&mut batch);
+            let listener = &self.peers.inter_broker_listener;
+            let peer = self.metadata.load().brokers.get(&broker).and_then(|broker| peer_of(broker, listener));
+            let Some(peer) = peer else {
+                channel = None;
+                self.answer_each(sends, ErrorCode::NotLeaderOrFollower);
+                continue;
             };
-            self.transactions.markers_written(&send.transactional_id, send.coordinator_epoch, answers);
+            let channel = match &mut channel {
+                Some(channel) if *channel.peer() == peer => channel,
+                other => other.insert(Channel::new(peer, Arc::clone(&self.peers.client))),
+            };
+            match channel.send(&wire::request(&sends), WRITE_TXN_MARKERS_VERSION).await {
+                Ok(response) => {
+                    let told = wire::answers(&response);
+                    for send in sends {
+                        let answers = wire::of(&told, send.producer_id, send.partitions);
+                        self.transactions.markers_written(&send.transactional_id, send.coordinator_epoch, answers);
+                    }
+                }
+                Err(fault) => {
+                    tracing::info!(broker, %fault, "transaction markers are to be sent again");
+                    self.answer_each(sends, ErrorCode::NotLeaderOrFollower);
+                }
+            }
         }
+    }
+
+    fn answer_each(&self, sends: Vec<SendMarkers>, error: ErrorCode) {
+        for send in sends {
+            self.answer_all(send, error);
+        }
+    }
+
+    fn answer_all(&self, send: SendMarkers, error: ErrorCode) {
+        let answers = send.partitions.into_iter().map(|tp| (tp, error)).collect();
+        self.transactions.markers_written(&send.transactional_id, send.coordinator_epoch, answers);
     }
 }
 
-fn answer_all(partitions: Vec<TopicPartition>, error: ErrorCode) -> Vec<(TopicPartition, ErrorCode)> {
-    partitions.into_iter().map(|tp| (tp, error)).collect()
+/// One queue for each broker that was ever sent a marker, and all that runs for the sender.
+#[derive(Default)]
+struct Queues {
+    by_broker: IndexMap<BrokerId, mpsc::UnboundedSender<SendMarkers>>,
+    tasks: JoinSet<()>,
+}
+
+impl Queues {
+    fn push(&mut self, sender: &Arc<MarkerSender>, broker: BrokerId, send: SendMarkers) {
+        let tasks = &mut self.tasks;
+        let queue = self.by_broker.entry(broker).or_insert_with(|| {
+            let (queue, receiver) = mpsc::unbounded_channel();
+            tasks.spawn(Arc::clone(sender).serve(broker, receiver));
+            queue
+        });
+        // Its task lives as long as this set.
+        let _ = queue.send(send);
+    }
+
+    fn reap(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

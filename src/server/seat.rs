@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::{
     common::Clock,
-    controller::{Controller, ControllerConfig, output::ControllerOutput},
+    controller::{CommandQueue, Controller, ControllerConfig, output::ControllerOutput},
     coordination::{ClusterStore, CoordinationError, SessionEvent, znode::broker::BrokerRegistration},
 };
 
@@ -25,6 +25,7 @@ pub struct Seat {
     pub registration: BrokerRegistration,
     pub clock: Arc<dyn Clock>,
     pub outputs: mpsc::Sender<ControllerOutput>,
+    pub commands: CommandQueue,
     pub broker_epoch: Arc<AtomicI64>,
 }
 

@@ -2,12 +2,13 @@
 
 use std::{
     net::{IpAddr, ToSocketAddrs},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
     admin::AdminConfig,
-    client::Sockets,
+    client::{ClientConfig, Connector, Sockets},
     config::BrokerConfig,
     coordinator::{group::GroupConfig, transaction::TransactionConfig},
     network::{ListenerConfig, NetworkConfig},
@@ -122,6 +123,18 @@ pub fn sockets(config: &BrokerConfig) -> Sockets {
         send_buffer_bytes: None,
         receive_buffer_bytes: usize::try_from(receive).ok().filter(|_| receive != REPLICA_SOCKET_BUFFER_DEFAULT),
     }
+}
+
+/// Requests to other brokers that are no fetches: to the controller, and those that end transactions.
+pub fn peers(config: &BrokerConfig, client_id: String, connector: &Arc<dyn Connector>) -> Arc<ClientConfig> {
+    let ms = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
+    Arc::new(ClientConfig {
+        client_id,
+        request_timeout: ms(config.general.request_timeout_ms),
+        connect_timeout: ms(config.general.request_timeout_ms),
+        connector: Arc::clone(connector),
+        response_bytes_max: usize::try_from(config.network.socket_request_max_bytes).unwrap_or(0).max(1 << 20),
+    })
 }
 
 /// Never more threads than cores: a reactor is busy only as long as it has work, and fewer of them find more of it in

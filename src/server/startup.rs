@@ -26,6 +26,7 @@ use super::{
     identity::{self, Identity},
     launch::{Launch, LaunchError},
     log_dir_failure, logging,
+    peers::{self, Peers},
     replication::{self, FetcherThreads},
     scheduler::{Scheduler, Task},
     seat::Seat,
@@ -46,14 +47,9 @@ use crate::{
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
     },
     config::{BrokerConfig, DynamicConfig, Loggers},
-    controller::{adopt::adopt_existing, output::ControllerOutput},
+    controller::{ControllerHandle, adopt::adopt_existing, output::ControllerOutput},
     coordination::{ClusterStore, CoordinationError, znode::broker::BrokerRegistration},
-    coordinator::{
-        group::GroupCoordinator,
-        producer_ids::ProducerIdManager,
-        transaction::TransactionCoordinator,
-        txn_markers::{MarkerSender, MarkerWriter},
-    },
+    coordinator::{group::GroupCoordinator, transaction::TransactionCoordinator, txn_markers::MarkerWriter},
     metadata::{Endpoint, MetadataCache, MetadataImage},
     metrics::{ServerMetrics, catalog::BrokerState},
     network::BoundListeners,
@@ -166,8 +162,9 @@ impl Core {
         let clean = load_logs(&logs, &coordination, &configs, &identity, clock.as_ref()).await?;
         let broker_epoch = Arc::new(AtomicI64::new(-1));
         let (cluster_updates, updates) = ClusterUpdates::channel();
+        let (controller, commands) = ControllerHandle::channel();
         let shared =
-            Shared { broker_epoch: &broker_epoch, cluster_updates, server_metrics: &server_metrics, connector };
+            Shared { broker_epoch: &broker_epoch, cluster_updates, server_metrics: &server_metrics, connector, controller };
         let services = build_services(config, &identity, &cluster, &logs, &clock, shared).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
@@ -179,6 +176,7 @@ impl Core {
             registration: registration.clone(),
             clock: Arc::clone(&clock),
             outputs,
+            commands,
             broker_epoch: Arc::clone(&broker_epoch),
         };
         seat.register().await.map_err(refuse)?;
@@ -274,6 +272,7 @@ struct Shared<'a> {
     cluster_updates: ClusterUpdates,
     server_metrics: &'a Arc<ServerMetrics>,
     connector: Arc<dyn Connector>,
+    controller: ControllerHandle,
 }
 
 async fn build_services(
@@ -307,6 +306,9 @@ async fn build_services(
     });
     let rules = Arc::new(ConfigRules(Arc::clone(&config)));
     let admin = Arc::new(Admin::new(Arc::clone(cluster), Arc::clone(&metadata), settings::admin(&keys), rules));
+    let peers = Peers { keys: &keys, broker_id: identity.broker_id, metadata: &metadata, connector: &shared.connector };
+    let producer_ids = peers.producer_ids(cluster, shared.broker_epoch);
+    let txn_verifier = peers.txn_verifier();
     let slots = usize::try_from(keys.network.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let apply_levels = Box::new(|levels: &BTreeMap<String, String>| logging::set_levels(levels));
     Ok(Arc::new(Services {
@@ -322,12 +324,14 @@ async fn build_services(
         admin,
         config,
         loggers: Arc::new(Loggers::new("INFO", &["monedula"], apply_levels)),
-        producer_ids: Arc::new(ProducerIdManager::new(identity.broker_id)),
+        producer_ids: Arc::new(producer_ids),
+        txn_verifier,
         fetch_sessions: Arc::new(FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS)),
         request_metrics: table::request_metrics(),
         server_metrics: Arc::clone(shared.server_metrics),
         broker_epoch: Arc::clone(shared.broker_epoch),
         cluster_updates: shared.cluster_updates,
+        controller: shared.controller,
         connector: shared.connector,
     }))
 }
@@ -383,16 +387,10 @@ fn start_tasks(
         tokio::spawn(watch.run(events)),
         services.groups.start(),
         services.transactions.start(),
-        tokio::spawn(async move { ids.producer_ids.run(&ids.cluster).await }),
+        tokio::spawn(async move { ids.producer_ids.run().await }),
     ];
     if let Some(markers) = services.transactions.markers_to_send() {
-        let sender = MarkerSender {
-            broker_id: services.broker_id,
-            metadata: Arc::clone(&services.metadata),
-            transactions: Arc::clone(&services.transactions),
-            writer: Arc::clone(&services.markers),
-        };
-        tasks.push(tokio::spawn(sender.run(markers)));
+        tasks.push(tokio::spawn(peers::marker_sender(services).run(markers)));
     }
     tasks
 }

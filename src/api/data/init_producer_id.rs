@@ -34,7 +34,7 @@ async fn producer_id(ctx: &Context, request: &InitProducerIdRequest) -> Result<(
         return Err(ErrorCode::InvalidRequest);
     }
     let services = &ctx.services;
-    let fresh_id = || -> BoxFuture<'_, _> { Box::pin(services.producer_ids.next_id(&services.cluster)) };
+    let fresh_id = || -> BoxFuture<'_, _> { Box::pin(services.producer_ids.next_id()) };
     let Some(transactional_id) = request.transactional_id.as_ref() else {
         // An idempotent producer gets a new id each time, whatever it had.
         return Ok((fresh_id().await?, 0));

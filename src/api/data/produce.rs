@@ -43,7 +43,7 @@ pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> 
     if let Some(id) = &transactional_id
         && !plan.transactional.is_empty()
     {
-        verify_transaction(ctx, id, &mut plan, &mut response);
+        verify_transaction(ctx, id, &mut plan, &mut response).await;
     }
     if !plan.requests.is_empty() {
         let internal_allowed = ctx.client_id.as_str() == ADMIN_CLIENT_ID;
@@ -209,7 +209,7 @@ fn transactional_batches(version: i16, records: &[u8]) -> impl Iterator<Item = B
 
 /// Takes out of the plan what its transaction's coordinator does not know of
 /// (`ReplicaManager.handleProduceAppend`).
-fn verify_transaction(ctx: &Context, transactional_id: &str, plan: &mut Plan, response: &mut ProduceResponse) {
+async fn verify_transaction(ctx: &Context, transactional_id: &str, plan: &mut Plan, response: &mut ProduceResponse) {
     let mut transactional = std::mem::take(&mut plan.transactional);
     let Some(producer) = transactional.first().map(|first| first.producer) else { return };
     let refuse_all = transactional.iter().any(|other| other.producer != producer);
@@ -224,7 +224,7 @@ fn verify_transaction(ctx: &Context, transactional_id: &str, plan: &mut Plan, re
             .map(|one| (plan.requests[one.at].topic_partition.clone(), one.base_sequence))
             .collect();
         let writer = Writer { transactional_id, producer, knows_abortable: ctx.version > 10 };
-        for (one, outcome) in transactional.iter().zip(verify(&ctx.services, writer, &asked)) {
+        for (one, outcome) in transactional.iter().zip(verify(&ctx.services, writer, &asked).await) {
             match outcome {
                 Ok(verification) => plan.requests[one.at].verification = verification,
                 Err(error) => refused.push((one.at, unverified(error))),

@@ -34,7 +34,7 @@ pub async fn handle(ctx: &Context, request: TxnOffsetCommitRequest) -> TxnOffset
     if offsets.is_empty() {
         return respond(ctx.version, answers);
     }
-    let verified = verified(ctx, &request);
+    let verified = verified(ctx, &request).await;
     if verified.is_ok() && request.producer_epoch < 0 {
         // Nobody's epoch: Kafka fails to write such a batch, and the whole request with it.
         let all = answers.into_iter().map(|(tp, _)| tp).chain(offsets.into_keys());
@@ -60,7 +60,7 @@ pub async fn handle(ctx: &Context, request: TxnOffsetCommitRequest) -> TxnOffset
 }
 
 /// Whether the group's partition of `__consumer_offsets` is in the transaction.
-fn verified(ctx: &Context, request: &TxnOffsetCommitRequest) -> Result<Verification, ErrorCode> {
+async fn verified(ctx: &Context, request: &TxnOffsetCommitRequest) -> Result<Verification, ErrorCode> {
     let partition = ctx.services.groups.check_group(&request.group_id)?;
     let writer = Writer {
         transactional_id: &request.transactional_id,
@@ -68,7 +68,7 @@ fn verified(ctx: &Context, request: &TxnOffsetCommitRequest) -> Result<Verificat
         knows_abortable: ctx.version >= 4,
     };
     let offsets = TopicPartition::new(GROUP_METADATA_TOPIC, partition);
-    let outcome = verify(&ctx.services, writer, &[(offsets, NO_SEQUENCE)]).pop();
+    let outcome = verify(&ctx.services, writer, &[(offsets, NO_SEQUENCE)]).await.pop();
     outcome.unwrap_or(Err(ErrorCode::UnknownServerError)).map_err(commit_error)
 }
 

@@ -23,7 +23,7 @@ pub type Asked = (TopicPartition, i32);
 
 /// For each partition what its log needs to be told at the append, or the code to refuse it with. All partitions may be
 /// written to if `transaction.partition.verification.enable` is off.
-pub fn verify(services: &Services, writer: Writer<'_>, asked: &[Asked]) -> Vec<Result<Verification, ErrorCode>> {
+pub async fn verify(services: &Services, writer: Writer<'_>, asked: &[Asked]) -> Vec<Result<Verification, ErrorCode>> {
     if !services.config.snapshot().transaction.transaction_partition_verification_enable {
         return vec![Ok(Verification::NotRequired); asked.len()];
     }
@@ -40,7 +40,7 @@ pub fn verify(services: &Services, writer: Writer<'_>, asked: &[Asked]) -> Vec<R
     if unverified.is_empty() {
         return outcomes;
     }
-    let answers = match ask_coordinator(services, writer, unverified) {
+    let answers = match ask_coordinator(services, writer, unverified).await {
         Ok(answers) => answers.into_iter().map(|(_, error)| error).collect(),
         Err(error) => vec![error; asked.len()],
     };
@@ -52,19 +52,23 @@ pub fn verify(services: &Services, writer: Writer<'_>, asked: &[Asked]) -> Vec<R
     outcomes
 }
 
-/// The coordinator is this broker; another one would be sent AddPartitionsToTxn v4 with `verify_only`.
-fn ask_coordinator(
+/// The leader of the transaction's partition of `__transaction_state`, which may be this broker.
+async fn ask_coordinator(
     services: &Services,
     writer: Writer<'_>,
     partitions: Vec<TopicPartition>,
 ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
-    let image = services.metadata.load();
-    let partition = services.transactions.partition_for(writer.transactional_id);
-    let leader = image.partition(TRANSACTION_STATE_TOPIC, partition).map(|partition| partition.leader);
-    if leader.is_none_or(|leader| !image.brokers.contains_key(&leader)) {
-        return Err(ErrorCode::CoordinatorNotAvailable);
+    let coordinator = {
+        let image = services.metadata.load();
+        let partition = services.transactions.partition_for(writer.transactional_id);
+        let leader = image.partition(TRANSACTION_STATE_TOPIC, partition).map(|partition| partition.leader);
+        leader.filter(|leader| image.brokers.contains_key(leader)).ok_or(ErrorCode::CoordinatorNotAvailable)?
+    };
+    if coordinator == services.broker_id {
+        services.transactions.verify_partitions(writer.transactional_id, writer.producer, partitions)
+    } else {
+        services.txn_verifier.verify(coordinator, writer.transactional_id, writer.producer, partitions).await
     }
-    services.transactions.verify_partitions(writer.transactional_id, writer.producer, partitions)
 }
 
 fn told_to_writer(error: ErrorCode, knows_abortable: bool) -> ErrorCode {
