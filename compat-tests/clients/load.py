@@ -29,7 +29,9 @@ def main():
         if error is not None:
             errors[0] += 1
         else:
-            acked.write(f"{message.partition()} {message.value().decode()} {message.offset()}\n")
+            # A duplicate that the broker recognised but no longer knows the place of has no offset.
+            offset = message.offset() if message.offset() is not None else -1
+            acked.write(f"{message.partition()} {message.value().decode()} {offset}\n")
     sequence = [0] * partitions
     began, sent = time.monotonic(), 0
     while running:

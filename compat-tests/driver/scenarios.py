@@ -7,6 +7,7 @@ import harness
 import proc
 import probes
 import scenario_cleaner
+import scenario_cluster
 import scenario_clients as clients
 import scenario_crash
 import scenario_disk
@@ -94,6 +95,10 @@ ALL = [
     ("zookeeper-in-place", True, scenario_disk.in_place),
     ("zookeeper-store", True, scenario_disk.store_tests),
     ("hostile", True, scenario_hostile.hostile),
+    ("cluster-ours", False, scenario_cluster.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
+    ("cluster-two-kafka", False, scenario_cluster.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
+    ("cluster-one-kafka", False, scenario_cluster.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
+    ("cluster-rolling", False, scenario_cluster.rolling),
     ("partitions-10000", False, scenario_hostile.many_partitions),
     ("transactions-crash", False, scenario_transactions.crash),
     ("crash-loop", False, scenario_crash.crash_loop),

@@ -12,6 +12,7 @@ use super::{
     },
     hosted::Partition,
     partition::Role,
+    throttle::is_throttled,
 };
 use crate::{
     client::{Peer, peer_of},
@@ -136,6 +137,9 @@ impl ReplicaManager {
         match partition.append_as_follower(asked, records, high_watermark, leader_log_start, now) {
             Ok((appended, moved)) => {
                 self.topic_stats.all_topics.replication_bytes_in.mark(bytes as u64);
+                if self.follower_quota.is_limited() && self.is_follower_throttled(&partition) {
+                    self.follower_quota.record(self.clock.monotonic_ms(), bytes);
+                }
                 if let Some(offset) = moved {
                     self.high_watermark_moved(partition.key, offset, usize::MAX);
                 }
@@ -143,6 +147,19 @@ impl ReplicaManager {
             }
             Err(failure) => Err(self.note_follower_failure(&partition, failure)),
         }
+    }
+
+    /// Whether to ask for nothing now: this replica is behind, is to be throttled, and has had its share.
+    pub(super) fn holds_back(&self, tp: &TopicPartition, is_in_sync: bool, now_ms: i64) -> bool {
+        if is_in_sync || !self.follower_quota.is_limited() || !self.follower_quota.is_exceeded(now_ms) {
+            return false;
+        }
+        self.partition(tp).is_ok_and(|partition| self.is_follower_throttled(&partition))
+    }
+
+    fn is_follower_throttled(&self, partition: &Partition) -> bool {
+        let replicas = &partition.log.config().follower_replication_throttled_replicas;
+        is_throttled(replicas, partition.topic_partition.partition, self.config.broker_id)
     }
 
     /// Cuts the log where it parts from the leader's; returns where it ends then.

@@ -39,6 +39,12 @@ impl ReplicaManager {
         }
     }
 
+    /// Nothing is copied to these any more: their log dir is gone. Not for those who hold a fetcher's lock.
+    pub fn stop_following(&self, lost: &[TopicPartition]) {
+        self.fetchers.remove(lost);
+        self.fetchers.stop_idle();
+    }
+
     /// All log dirs, with those partitions that `wanted` says yes to.
     pub fn describe_log_dirs(&self, wanted: impl Fn(&TopicPartition) -> bool) -> Vec<LogDirInfo> {
         let describe = |dir: crate::storage::manager::LogDirDescription| {

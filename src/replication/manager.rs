@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use bytes::BytesMut;
@@ -20,6 +20,7 @@ use super::{
     fetcher::{FetcherManager, FetcherSetup},
     hosted::Partition,
     partitions::{HostedPartition, Partitions},
+    throttle::ReplicationQuota,
 };
 use crate::{
     common::{BrokerId, Clock, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicPartition},
@@ -148,6 +149,10 @@ pub struct ReplicaManager {
     /// Where peers are reached; unknown before replication is started.
     pub(super) inter_broker_listener: OnceLock<String>,
     pub(super) alter_partitions: AlterPartitionManager,
+    /// `replica.selector.class` is the rack aware one: consumers are sent to replicas near them (KIP-392).
+    rack_aware: AtomicBool,
+    pub(super) leader_quota: ReplicationQuota,
+    pub(super) follower_quota: ReplicationQuota,
     next_key: AtomicU64,
     pub(super) delayed_produce: Delayed<ProduceDone>,
     pub(super) delayed_fetch: Delayed<FetchDone>,
@@ -182,6 +187,9 @@ impl ReplicaManager {
             fetchers: FetcherManager::default(),
             inter_broker_listener: OnceLock::new(),
             alter_partitions: AlterPartitionManager::default(),
+            rack_aware: AtomicBool::new(false),
+            leader_quota: ReplicationQuota::default(),
+            follower_quota: ReplicationQuota::default(),
             next_key: AtomicU64::new(0),
             delayed_produce: Delayed::default(),
             delayed_fetch: Delayed::default(),
@@ -198,6 +206,21 @@ impl ReplicaManager {
             self.fetchers.start(setup);
             self.brokers_changed();
         }
+    }
+
+    /// `leader.` and `follower.replication.throttled.rate` in bytes per second; `None`: no limit.
+    pub fn set_replication_rates(&self, leader: Option<i64>, follower: Option<i64>) {
+        self.leader_quota.set_rate(leader);
+        self.follower_quota.set_rate(follower);
+    }
+
+    /// Sends consumers that say their rack to a replica in it.
+    pub fn select_replicas_by_rack(&self) {
+        self.rack_aware.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_rack_aware(&self) -> bool {
+        self.rack_aware.load(Ordering::Acquire)
     }
 
     /// Nothing is copied from now on.

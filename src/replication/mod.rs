@@ -18,6 +18,7 @@ mod read;
 mod stop_replica;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use alter_partition::AlterPartitionSender;
 pub use list_offsets::legacy_offsets_before;

@@ -10,15 +10,18 @@ use super::{
     delayed::{PartitionKey, fetch::FetchDone},
     hosted::Partition,
     partition::{FollowerFetch, LogOffsets, PartitionEffect},
+    throttle::is_throttled,
 };
 use crate::{
     common::{
-        ErrorCode, Offset,
+        BrokerId, ErrorCode, Offset,
         ids::{NO_LEADER_EPOCH, NO_OFFSET},
     },
     protocol::chunk::{FileRegion, Records},
     storage::{FetchData, FetchIsolation, OffsetAndEpoch, StorageError},
 };
+
+const CONSUMER_REPLICA_ID: BrokerId = -1;
 
 /// One pass over all partitions of a fetch.
 struct Round {
@@ -115,12 +118,18 @@ impl ReplicaManager {
         if first_pass {
             partition.topic_metrics.total_fetch_requests.mark(1);
         }
+        if let Some(preferred) = self.preferred_read_replica(&partition, params, wanted) {
+            return (FetchPartitionData::elsewhere(&partition, preferred), NO_OFFSET);
+        }
         match read_partition(&partition, params, wanted, max_bytes, min_one_message) {
             Ok((data, end)) => {
-                if params.replica_id >= 0 && first_pass && data.diverging.is_none() {
+                if params.replica_id < 0 {
+                    return (data, end);
+                }
+                if first_pass && data.diverging.is_none() {
                     self.follower_fetched(&partition, params, wanted);
                 }
-                (data, end)
+                (self.throttled(&partition, params, data), end)
             }
             Err(ReadFailure::Refused(code)) => (FetchPartitionData::failed(code), NO_OFFSET),
             Err(ReadFailure::Storage(failure)) => {
@@ -133,6 +142,43 @@ impl ReplicaManager {
                 (FetchPartitionData::failed(code), NO_OFFSET)
             }
         }
+    }
+
+    /// Holds records back from a follower that is not in sync while the leader's quota is used up, and counts what goes
+    /// out under it.
+    fn throttled(&self, partition: &Partition, params: &FetchParams, data: FetchPartitionData) -> FetchPartitionData {
+        if data.records.is_empty() || !self.leader_quota.is_limited() {
+            return data;
+        }
+        let replicas = &partition.log.config().leader_replication_throttled_replicas;
+        if !is_throttled(replicas, partition.topic_partition.partition, self.config.broker_id) {
+            return data;
+        }
+        let now = self.clock.monotonic_ms();
+        let is_in_sync = partition.state().isr().members().contains(&params.replica_id);
+        if !is_in_sync && self.leader_quota.is_exceeded(now) {
+            return FetchPartitionData { records: Records::Empty, ..data };
+        }
+        self.leader_quota.record(now, data.records.len());
+        data
+    }
+
+    /// A replica nearer to the consumer than this leader.
+    fn preferred_read_replica(
+        &self,
+        partition: &Partition,
+        params: &FetchParams,
+        wanted: &FetchPartition,
+    ) -> Option<BrokerId> {
+        let rack = params.client_rack.as_deref().filter(|rack| !rack.is_empty() && self.is_rack_aware())?;
+        if params.replica_id != CONSUMER_REPLICA_ID {
+            return None;
+        }
+        let state = partition.state();
+        state.check_leader(wanted.current_leader_epoch).ok()?;
+        let image = self.metadata.load();
+        let rack_of = |id: BrokerId| image.brokers.get(&id)?.rack.as_deref();
+        state.preferred_read_replica(wanted.fetch_offset, rack, rack_of, self.clock.now_ms())
     }
 
     /// A follower's fetch says how far it is; the high watermark may follow.
@@ -194,7 +240,7 @@ fn read_partition(
     let state = partition.state();
     let from_follower = params.replica_id >= 0;
     // Consumers that can be sent to another replica may also read from one (KIP-392).
-    if from_follower || (params.replica_id == -1 && params.client_rack.is_none()) {
+    if from_follower || (params.replica_id == CONSUMER_REPLICA_ID && params.client_rack.is_none()) {
         state.check_leader(wanted.current_leader_epoch)?;
     } else {
         state.check_epoch(wanted.current_leader_epoch)?;
@@ -284,6 +330,18 @@ fn readable_end(at: &ReadableOffsets, isolation: FetchIsolation) -> Offset {
 }
 
 impl FetchPartitionData {
+    /// No records: the consumer is sent to another replica.
+    fn elsewhere(partition: &Partition, preferred: BrokerId) -> Self {
+        let marks = ReadableOffsets::from(partition.log.as_ref());
+        Self {
+            high_watermark: marks.offsets.high_watermark,
+            last_stable_offset: marks.last_stable_offset,
+            log_start_offset: marks.offsets.log_start_offset,
+            preferred_read_replica: Some(preferred),
+            ..Self::failed(ErrorCode::None)
+        }
+    }
+
     /// No records; all offsets unknown (−1).
     #[must_use]
     pub fn failed(error: ErrorCode) -> Self {

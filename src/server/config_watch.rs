@@ -15,7 +15,17 @@ use crate::{
 /// Reads both layers of this broker's dynamic configuration.
 pub async fn load_broker_layers(services: &Services) -> Result<(), CoordinationError> {
     load_layer(services, "brokers/<default>").await?;
-    load_layer(services, &format!("brokers/{}", services.broker_id)).await.map(drop)
+    load_layer(services, &format!("brokers/{}", services.broker_id)).await.map(drop)?;
+    apply_replication_rates(services);
+    Ok(())
+}
+
+/// The throttles of a reassignment exist as dynamic values only.
+fn apply_replication_rates(services: &Services) {
+    let keys = services.config.snapshot();
+    let rate = |name| keys.original(name).and_then(|rate| rate.trim().parse().ok());
+    let (leader, follower) = (rate("leader.replication.throttled.rate"), rate("follower.replication.throttled.rate"));
+    services.replicas.set_replication_rates(leader, follower);
 }
 
 async fn load_layer(services: &Services, entity: &str) -> Result<Option<Change>, CoordinationError> {
@@ -109,6 +119,7 @@ impl ConfigWatch {
             return Ok(());
         }
         let Some(change) = load_layer(&self.services, entity).await? else { return Ok(()) };
+        apply_replication_rates(&self.services);
         if change.affects_logs() {
             for topic in self.configs.topics() {
                 self.services.replicas.update_topic_config(&topic, &self.configs.log_config(&topic));

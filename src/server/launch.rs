@@ -4,6 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
+use super::replication::{LEADER_SELECTOR, RACK_AWARE_SELECTOR};
 use crate::config::{BrokerConfig, DynamicConfig, SecurityProtocol, properties};
 
 /// Folder of a broker started without a configuration.
@@ -72,6 +73,10 @@ fn refuse_what_is_not_built(config: &BrokerConfig) -> Result<(), LaunchError> {
             "authorizer.class.name={}: no authorizer is built yet",
             config.security.authorizer_class_name
         )));
+    }
+    let selector = config.replication.replica_selector_class.as_deref().map(str::trim).unwrap_or_default();
+    if !["", RACK_AWARE_SELECTOR, LEADER_SELECTOR].contains(&selector) {
+        return Err(LaunchError(format!("replica.selector.class={selector}: no such class is built in")));
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ async fn handle(
 ) {
     while let Some(DirFailure { dir, partitions }) = failures.next().await {
         services.replicas.log_dir_failed(&partitions);
+        services.replicas.stop_following(&partitions);
         for tp in partitions.iter().filter(|tp| &*tp.topic == GROUP_METADATA_TOPIC) {
             services.groups.on_resigned(tp.partition, None);
         }

@@ -18,6 +18,10 @@ use crate::{
     },
 };
 
+/// Names of `replica.selector.class` that are known here.
+pub const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+pub const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
+
 /// The fetchers' threads, each with a runtime of its own: appending what came blocks, and must not block the controller.
 pub struct FetcherThreads {
     threads: Vec<(Option<oneshot::Sender<()>>, std::thread::JoinHandle<()>)>,
@@ -75,6 +79,9 @@ pub fn start(
         broker_epoch: Arc::clone(broker_epoch),
     };
     services.replicas.start_replication(listener, setup);
+    if keys.replication.replica_selector_class.as_deref() == Some(RACK_AWARE_SELECTOR) {
+        services.replicas.select_replicas_by_rack();
+    }
     let sender = AlterPartitionSender {
         replicas,
         channel: ControllerChannel::new(

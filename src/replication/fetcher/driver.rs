@@ -66,6 +66,9 @@ impl Fetcher {
                 let states = self.shared.states.lock();
                 let now = replicas.clock.monotonic_ms();
                 let ready = states.iter().filter(|(_, state)| state.is_ready(now)).filter_map(|(tp, state)| {
+                    if replicas.holds_back(tp, state.lag.is_some_and(|lag| lag <= 0), now) {
+                        return None;
+                    }
                     let log_start_offset = replicas.log_start_offset(tp)?;
                     let wanted = Wanted {
                         topic_id: state.topic_id,
@@ -78,7 +81,12 @@ impl Fetcher {
                 });
                 self.session.plan(ready, version > 12)
             };
-            let Some(plan) = plan else { continue };
+            let Some(plan) = plan else {
+                // All that are ready have lost their logs: somebody will take them out soon.
+                drop(replicas);
+                self.pause().await;
+                continue;
+            };
             let epoch = self.broker_epoch.load(Ordering::Acquire);
             match self.leader.fetch(&plan, version, epoch).await {
                 Ok(response) => self.answered(&replicas, response).await,
@@ -109,6 +117,10 @@ impl Fetcher {
                 let _ = tokio::time::timeout(Duration::from_millis(wait_ms.unsigned_abs()), changed).await;
             }
         }
+    }
+
+    async fn pause(&mut self) {
+        tokio::time::sleep(Duration::from_millis(self.backoff_ms.max(1).unsigned_abs())).await;
     }
 
     fn unreachable(&mut self, replicas: &ReplicaManager, fault: &crate::client::ClientError) {

@@ -4,6 +4,7 @@
 pub mod effect;
 pub mod high_watermark;
 pub mod isr;
+mod preferred;
 pub mod replica;
 pub mod role;
 #[cfg(test)]

@@ -79,6 +79,11 @@ impl Replica {
     }
 
     #[must_use]
+    pub fn time_since_caught_up(&self, now: Timestamp) -> i64 {
+        now - self.last_caught_up_time
+    }
+
+    #[must_use]
     pub fn id(&self) -> BrokerId {
         self.id
     }

@@ -22,12 +22,12 @@ use kafka_protocol::{
 use uuid::Uuid;
 
 use crate::{
-    client::{Channel, ClientConfig, Peer},
+    client::{Channel, ClientConfig, Peer, Sockets},
     common::{BrokerId, ErrorCode, Offset, TopicPartition},
     protocol::records::RecordBatchBuilder,
-    replication::{AppendRequest, AppendResult},
+    replication::{AppendRequest, AppendResult, FetchParams, FetchPartition},
     server::{Broker, Launch},
-    storage::{AppendOrigin, Verification},
+    storage::{AppendOrigin, FetchIsolation, Verification},
 };
 
 const TOPIC: &str = "orders";
@@ -64,7 +64,7 @@ async fn broker(id: BrokerId, dir: &Path, extra: &[(&str, &str)]) -> (BrokerId, 
         client_id: "script".to_owned(),
         request_timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(10),
-        connector: Arc::new(crate::client::Sockets::default()),
+        connector: Arc::new(Sockets::default()),
         response_bytes_max: 1 << 20,
     };
     let channel = Channel::new(Peer { id, host: "127.0.0.1".to_owned(), port }, Arc::new(config));
@@ -91,7 +91,9 @@ impl Cluster {
                     .with_host(text("127.0.0.1"))
                     .with_port(channel.peer().port.into())
                     .with_listener(text("PLAINTEXT"));
-                UpdateMetadataBroker::default().with_id(WireBrokerId(*id)).with_endpoints(vec![endpoint])
+                let rack = text(&format!("rack-{id}"));
+                let broker = UpdateMetadataBroker::default().with_id(WireBrokerId(*id)).with_rack(Some(rack));
+                broker.with_endpoints(vec![endpoint])
             })
             .collect();
         let partition = UpdateMetadataPartitionState::default()
@@ -273,6 +275,73 @@ async fn a_follower_without_what_the_leader_has_forgotten_begins_where_the_leade
     assert_eq!((appended.error, appended.base_offset), (ErrorCode::None, 8));
     cluster.until(2, (5, 9, 9)).await;
     cluster.stop().await;
+}
+
+/// KIP-392: a consumer in the follower's rack is sent there, and reads what is committed there.
+#[tokio::test]
+async fn a_consumer_reads_from_the_replica_in_its_rack() {
+    let selector = ("replica.selector.class", crate::server::replication::RACK_AWARE_SELECTOR);
+    let mut cluster = Cluster::start(&[selector]).await;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    cluster.produce(1, -1, &["a", "b"]).await;
+    cluster.until(2, (0, 2, 2)).await;
+    let wants = FetchPartition {
+        topic_partition: tp(),
+        topic_id: TOPIC_ID,
+        fetch_offset: 0,
+        log_start_offset: -1,
+        max_bytes: 1 << 20,
+        current_leader_epoch: 0,
+        last_fetched_epoch: -1,
+    };
+    let params = |rack: &str| FetchParams {
+        replica_id: -1,
+        replica_epoch: -1,
+        max_wait_ms: 0,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        isolation: FetchIsolation::TxnCommitted,
+        hard_max_bytes: false,
+        client_rack: Some(rack.to_owned()),
+    };
+    let wants = [wants];
+    let at_leader = cluster.at(1).1.services().replicas.fetch(&params("rack-2"), &wants).await.remove(0);
+    assert_eq!((at_leader.preferred_read_replica, at_leader.records.len()), (Some(2), 0));
+    assert_eq!((at_leader.error, at_leader.high_watermark), (ErrorCode::None, 2));
+    let at_follower = cluster.at(2).1.services().replicas.fetch(&params("rack-2"), &wants).await.remove(0);
+    assert_eq!((at_follower.preferred_read_replica, at_follower.error), (None, ErrorCode::None));
+    assert!(!at_follower.records.is_empty() && at_follower.high_watermark == 2);
+    let near = cluster.at(1).1.services().replicas.fetch(&params("rack-1"), &wants).await.remove(0);
+    assert!(near.preferred_read_replica.is_none() && !near.records.is_empty());
+    cluster.stop().await;
+}
+
+/// KIP-73: a new replica is copied no faster than told, on either side.
+#[tokio::test]
+async fn a_replica_that_is_behind_is_throttled_by_leader_or_follower() {
+    for (leader_rate, follower_rate) in [(Some(200_000), None), (None, Some(200_000))] {
+        let mut cluster = Cluster::start(&[("replica.fetch.max.bytes", "40000")]).await;
+        let throttled =
+            [("leader.replication.throttled.replicas", "0:1"), ("follower.replication.throttled.replicas", "*")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        for id in [1, 2] {
+            let services = cluster.at(id).1.services();
+            let throttled = throttled.iter().cloned().collect();
+            services.cluster.set_entity_config(&format!("topics/{TOPIC}"), &throttled).await.unwrap();
+            services.replicas.set_replication_rates(leader_rate, follower_rate);
+        }
+        cluster.decide(&[1], Decision { leader: 1, epoch: 0, isr: &[1] }).await;
+        let value = "x".repeat(30_000);
+        for _ in 0..15 {
+            cluster.produce(1, 1, &[&value]).await;
+        }
+        let started = Instant::now();
+        cluster.decide(&[2], Decision { leader: 1, epoch: 0, isr: &[1] }).await;
+        cluster.until(2, (0, 15, 15)).await;
+        let took = started.elapsed();
+        assert!(took > Duration::from_millis(900), "leader {leader_rate:?} follower {follower_rate:?} took {took:?}");
+        cluster.stop().await;
+    }
 }
 
 #[tokio::test]
