@@ -2,19 +2,20 @@
 
 use kafka_protocol::messages::{
     AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, AlterClientQuotasResponse, AlterConfigsResponse,
-    AlterPartitionReassignmentsResponse, AlterReplicaLogDirsResponse, AlterUserScramCredentialsResponse,
-    ApiVersionsResponse, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, ControlledShutdownResponse,
-    CreateAclsResponse, CreateDelegationTokenResponse, CreatePartitionsResponse, CreateTopicsResponse,
-    DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeAclsResponse,
-    DescribeClientQuotasResponse, DescribeClusterResponse, DescribeConfigsResponse, DescribeDelegationTokenResponse,
-    DescribeGroupsResponse, DescribeLogDirsResponse, DescribeProducersResponse, DescribeTransactionsResponse,
-    DescribeUserScramCredentialsResponse, ElectLeadersResponse, EndTxnResponse, ExpireDelegationTokenResponse,
-    FindCoordinatorResponse, HeartbeatResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse,
-    JoinGroupResponse, LeaderAndIsrResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse,
-    ListPartitionReassignmentsResponse, ListTransactionsResponse, MetadataResponse, OffsetCommitResponse,
-    OffsetDeleteResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse, RenewDelegationTokenResponse,
-    SaslAuthenticateResponse, SaslHandshakeResponse, StopReplicaResponse, SyncGroupResponse, TxnOffsetCommitResponse,
-    UpdateFeaturesResponse, UpdateMetadataResponse, WriteTxnMarkersResponse,
+    AlterPartitionReassignmentsResponse, AlterPartitionResponse, AlterReplicaLogDirsResponse,
+    AlterUserScramCredentialsResponse, ApiVersionsResponse, ConsumerGroupDescribeResponse,
+    ConsumerGroupHeartbeatResponse, ControlledShutdownResponse, CreateAclsResponse, CreateDelegationTokenResponse,
+    CreatePartitionsResponse, CreateTopicsResponse, DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse,
+    DeleteTopicsResponse, DescribeAclsResponse, DescribeClientQuotasResponse, DescribeClusterResponse,
+    DescribeConfigsResponse, DescribeDelegationTokenResponse, DescribeGroupsResponse, DescribeLogDirsResponse,
+    DescribeProducersResponse, DescribeTransactionsResponse, DescribeUserScramCredentialsResponse,
+    ElectLeadersResponse, EndTxnResponse, ExpireDelegationTokenResponse, FindCoordinatorResponse, HeartbeatResponse,
+    IncrementalAlterConfigsResponse, InitProducerIdResponse, JoinGroupResponse, LeaderAndIsrResponse,
+    LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, ListPartitionReassignmentsResponse,
+    ListTransactionsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
+    OffsetForLeaderEpochResponse, RenewDelegationTokenResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+    StopReplicaResponse, SyncGroupResponse, TxnOffsetCommitResponse, UpdateFeaturesResponse, UpdateMetadataResponse,
+    WriteTxnMarkersResponse,
 };
 
 use crate::protocol::hot::{fetch::FetchResponse, produce::ProduceResponse};
@@ -46,6 +47,7 @@ error_counts! {
     AddOffsetsToTxnResponse: ();
     AlterClientQuotasResponse: (entries);
     AlterConfigsResponse: (responses);
+    AlterPartitionResponse: (), (topics partitions);
     AlterPartitionReassignmentsResponse: (), (responses partitions);
     AlterReplicaLogDirsResponse: (results partitions);
     AlterUserScramCredentialsResponse: (results);

@@ -1,6 +1,8 @@
 //! Requests among brokers. What the controller asks is decoded and fenced by broker epoch here, and carried out in one
 //! place and one order with what a controller in this process decides ([`ClusterUpdates`]).
 
+pub mod alter_partition;
+pub mod controlled_shutdown;
 pub mod leader_and_isr;
 pub mod stop_replica;
 pub mod update_metadata;
