@@ -1,14 +1,21 @@
 //! The whole loop over a tree in memory: what is written, what is told, and in which order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{AdoptedTopic, Controller, ControllerConfig, ControllerOutput, adopt_existing};
+use super::{
+    AdoptedTopic, Controller, ControllerConfig, ControllerHandle, ControllerOutput, adopt_existing,
+    channels::ChannelConfig,
+    command::{AlterPartition, ElectionType, IsrProposal},
+    wire::Versions,
+};
 use crate::{
+    client::{ClientConfig, Sockets},
     common::{ErrorCode, TopicPartition, time::ManualClock, topic_id},
+    config::{DynamicConfig, metadata_version::MetadataVersion},
     coordination::{
         ClusterStore, CreateMode, EmbeddedStore, ZnodeStore,
         znode::{
@@ -25,6 +32,7 @@ struct Broker {
     cluster: Arc<ClusterStore>,
     cache: MetadataCache,
     outputs: mpsc::Receiver<ControllerOutput>,
+    handle: ControllerHandle,
 }
 
 async fn tree() -> Arc<EmbeddedStore> {
@@ -38,15 +46,34 @@ async fn start(store: Arc<EmbeddedStore>, clean_start: bool) -> Broker {
     let me = BrokerRegistration { id: 1, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
     cluster.register_broker(&me).await.unwrap();
     let (sender, outputs) = mpsc::channel(4);
-    let config = ControllerConfig { broker_id: 1, clean_start };
-    tokio::spawn(Controller::new(cluster.clone(), config, Arc::new(ManualClock::at(5)), sender).run());
-    Broker { store, cluster, cache: MetadataCache::default(), outputs }
+    let config = ControllerConfig { broker_id: 1, clean_start, keys: keys(), channels: channels() };
+    let (handle, commands) = ControllerHandle::channel();
+    let mut controller = Controller::new(cluster.clone(), config, Arc::new(ManualClock::at(5)), sender, commands);
+    tokio::spawn(async move { controller.run().await });
+    Broker { store, cluster, cache: MetadataCache::default(), outputs, handle }
+}
+
+fn keys() -> Arc<DynamicConfig> {
+    let pairs = [("zookeeper.connect", "in.memory"), ("broker.id", "1")].map(|(key, value)| (key.into(), value.into()));
+    Arc::new(DynamicConfig::new(pairs.into_iter().collect()).unwrap())
+}
+
+fn channels() -> ChannelConfig {
+    let client = ClientConfig {
+        client_id: "1".into(),
+        request_timeout: Duration::from_secs(1),
+        connect_timeout: Duration::from_secs(1),
+        connector: Arc::new(Sockets::default()),
+        response_bytes_max: 1 << 20,
+    };
+    let versions = Versions::of(MetadataVersion::parse("3.9-IV0"));
+    ChannelConfig { client: Arc::new(client), listener: "PLAINTEXT".into(), versions }
 }
 
 impl Broker {
     /// Carries out the next output and says what it was.
     async fn next(&mut self) -> String {
-        let wait = std::time::Duration::from_secs(5);
+        let wait = Duration::from_secs(5);
         match tokio::time::timeout(wait, self.outputs.recv()).await.unwrap().unwrap() {
             ControllerOutput::LeaderAndIsr { partitions, .. } => {
                 let show = |p: &super::LeaderAndIsrPartition| {
@@ -127,8 +154,8 @@ async fn a_start_loads_all_in_one_batch() {
     let expected = |epoch: i32| {
         [
             "image brokers=1".to_owned(),
-            format!("lead a-0 1@{epoch} a-1 1@{epoch}"),
-            "lead b-0 1@0!".to_owned(),
+            // One LeaderAndIsr and one UpdateMetadata, whatever there is.
+            format!("lead a-0 1@{epoch} a-1 1@{epoch} b-0 1@0!"),
             "image a:2 b:1".to_owned(),
         ]
     };
@@ -137,7 +164,8 @@ async fn a_start_loads_all_in_one_batch() {
     for expected in expected(1) {
         assert_eq!(broker.next().await, expected);
     }
-    broker.expect(&["image -dying", "stop [dying-0]", "image"]).await;
+    // It never had a leader: nobody has a log of it.
+    broker.expect(&["image -dying", "image"]).await;
     assert!(cluster.topics_marked_for_deletion(false).await.unwrap().is_empty());
     broker.store.expire().await.unwrap();
     drop(broker);
@@ -160,7 +188,7 @@ async fn a_broker_that_dies_is_replaced() {
     broker.expect(&["lead t-0 2@0!", "image t:1"]).await;
     assert!(!broker.cache.image().topic("t").unwrap().id.is_nil(), "it was given an id");
     other.expire().await.unwrap();
-    broker.expect(&["image brokers=1", "lead t-0 1@1", "image t:1"]).await;
+    broker.expect(&["lead t-0 1@1", "image brokers=1 t:1"]).await;
     assert_eq!(broker.cache.image().partition("t", 0).unwrap().offline_replicas, [2]);
 }
 
@@ -175,7 +203,7 @@ async fn a_controller_that_was_replaced_steps_back_and_returns() {
         .await
         .unwrap();
     broker.cluster.create_topic("t", &IndexMap::new(), &assignment(1)).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     store.delete("/controller", None).await.unwrap();
     broker.expect(&["image brokers=1", "lead t-0 1@0!", "image t:1"]).await;
     assert_eq!(store.get("/controller_epoch", false).await.unwrap().0, "2");
@@ -200,12 +228,74 @@ async fn folders_of_another_life_are_adopted() {
     broker
         .expect(&[
             "image brokers=1",
-            "lead old-1 1@6 old-3 1@6 older-0 1@6",
-            "lead old-0 1@0! old-2 1@0!",
+            "lead old-1 1@6 old-3 1@6 older-0 1@6 old-0 1@0! old-2 1@0!",
             "image old:4 older:1",
         ])
         .await;
     assert_eq!(broker.cache.image().topic_by_id(id).unwrap().name.as_ref(), "old");
     let states = cluster.partition_states(&[TopicPartition::new("old", 3)]).await.unwrap();
     assert_eq!(states[0].as_ref().unwrap().state.leader_epoch, 6);
+}
+
+/// Another broker is registered but cannot be reached: the one here must not notice.
+#[tokio::test]
+async fn what_is_asked_is_done_between_the_news() {
+    let store = tree().await;
+    let other = store.new_session();
+    let two = BrokerRegistration { id: 2, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+    let two_epoch = ClusterStore::new(other.clone()).register_broker(&two).await.unwrap();
+    let mut broker = start(store, true).await;
+    broker.expect(&["image brokers=2"]).await;
+    let one_epoch = broker.cache.image().brokers[&1].epoch;
+    let partitions = [(0, ReplicaAssignment::of(vec![1, 2])), (1, ReplicaAssignment::of(vec![2, 1]))].into();
+    let topic = TopicAssignment { topic_id: None, partitions };
+    broker.cluster.create_topic("t", &IndexMap::new(), &topic).await.unwrap();
+    broker.expect(&["lead t-0 1@0! t-1 2@0!", "image t:2"]).await;
+
+    let tp = |partition| TopicPartition::new("t", partition);
+    let proposal = IsrProposal {
+        topic_partition: tp(0),
+        leader_epoch: 0,
+        partition_epoch: 0,
+        isr: vec![(1, one_epoch)],
+        leader_recovery_state: 0,
+    };
+    let mut request = AlterPartition {
+        broker: 1,
+        broker_epoch: one_epoch,
+        partitions: vec![proposal],
+        knows_ineligible_replica: true,
+    };
+    let answers = broker.handle.alter_partition(request.clone()).await.unwrap();
+    assert!(matches!(&answers[0], Ok(state) if state.isr == [1] && state.partition_epoch == 1));
+    broker.expect(&["image t:2"]).await;
+    assert_eq!(broker.cache.image().partition("t", 0).unwrap().isr, [1]);
+    request.broker_epoch -= 1;
+    assert_eq!(broker.handle.alter_partition(request).await, Err(ErrorCode::StaleBrokerEpoch));
+
+    // Broker 2 leaves: t-1 is led here.
+    assert_eq!(broker.handle.controlled_shutdown(2, two_epoch).await, Ok(vec![]));
+    broker.expect(&["lead t-1 1@1", "image t:2"]).await;
+    let (_, elections) = broker.handle.elect_leaders(ElectionType::Preferred, Some(vec![tp(1), tp(7)])).await.unwrap();
+    let codes: Vec<_> = elections.into_iter().map(|election| election.unwrap_err().code).collect();
+    assert_eq!(codes, [ErrorCode::PreferredLeaderNotAvailable, ErrorCode::UnknownTopicOrPartition]);
+
+    // A move to where it is already is done at once; broker 2's replica is dropped.
+    let moved = broker.handle.alter_reassignments(vec![(tp(0), Some(vec![1])), (tp(1), None)]).await.unwrap();
+    assert!(moved[0].is_ok());
+    assert_eq!(moved[1].as_ref().unwrap_err().code, ErrorCode::NoReassignmentInProgress);
+    broker.expect(&["lead t-0 1@1", "image t:2"]).await;
+    assert_eq!(broker.handle.list_reassignments(None).await, Ok(vec![]));
+    let written = broker.cluster.topic_assignments(&["t"], false).await.unwrap();
+    assert_eq!(written[0].assignment.partitions[&0], ReplicaAssignment::of(vec![1]));
+
+    // The deletion waits for broker 2, which has a replica of t-1 and does not answer.
+    broker.cluster.mark_topic_for_deletion("t").await.unwrap();
+    broker.expect(&["image -t", "stop [t-0, t-1]"]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(broker.cluster.topic_exists("t").await.unwrap());
+    broker.store.expire().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!broker.handle.is_active(), "the reign is over");
+    assert_eq!(broker.handle.list_reassignments(None).await, Err(ErrorCode::NotController));
 }
