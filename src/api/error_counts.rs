@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::{
     AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, AllocateProducerIdsResponse, AlterClientQuotasResponse,
-    AlterConfigsResponse, AlterPartitionReassignmentsResponse, AlterReplicaLogDirsResponse,
+    AlterConfigsResponse, AlterPartitionReassignmentsResponse, AlterPartitionResponse, AlterReplicaLogDirsResponse,
     AlterUserScramCredentialsResponse, ApiVersionsResponse, ConsumerGroupDescribeResponse,
     ConsumerGroupHeartbeatResponse, ControlledShutdownResponse, CreateAclsResponse, CreateDelegationTokenResponse,
     CreatePartitionsResponse, CreateTopicsResponse, DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse,
@@ -48,6 +48,7 @@ error_counts! {
     AllocateProducerIdsResponse: ();
     AlterClientQuotasResponse: (entries);
     AlterConfigsResponse: (responses);
+    AlterPartitionResponse: (), (topics partitions);
     AlterPartitionReassignmentsResponse: (), (responses partitions);
     AlterReplicaLogDirsResponse: (results partitions);
     AlterUserScramCredentialsResponse: (results);

@@ -57,6 +57,7 @@ api_table! {
     typed  4 LeaderAndIsr            0..=7  => inter_broker::leader_and_isr;
     typed  5 StopReplica             0..=4  => inter_broker::stop_replica;
     typed  6 UpdateMetadata          0..=8  => inter_broker::update_metadata;
+    typed  7 ControlledShutdown      0..=3  => inter_broker::controlled_shutdown;
     typed  8 OffsetCommit            0..=9  => group::offset_commit;
     typed  9 OffsetFetch             0..=9  => group::offset_fetch;
     typed 10 FindCoordinator         0..=6  => metadata::find_coordinator;
@@ -84,6 +85,7 @@ api_table! {
     typed 42 DeleteGroups            0..=2  => group::delete_groups;
     typed 44 IncrementalAlterConfigs 0..=1  => admin::incremental_alter_configs;
     typed 47 OffsetDelete            0..=0  => group::offset_delete;
+    typed 56 AlterPartition          0..=3  => inter_broker::alter_partition;
     typed 60 DescribeCluster         0..=1  => metadata::describe_cluster;
     typed 61 DescribeProducers       0..=0  => data::describe_producers;
     typed 65 DescribeTransactions    0..=0  => transaction::describe_transactions;

@@ -50,6 +50,34 @@ pub fn is_valid(text: &str) -> bool {
     })
 }
 
+/// A version of the inter-broker protocol, in order of age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MetadataVersion {
+    /// Place in the list of releases; `None` before those with steps.
+    release: Option<usize>,
+    step: u8,
+}
+
+impl MetadataVersion {
+    /// What a valid text names; without a step it is the release's last.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let segments = if text.starts_with("0.") { 3 } else { 2 };
+        let end = text.match_indices('.').nth(segments - 1).map_or(text.len(), |(at, _)| at);
+        let (name, step) =
+            text[..end].split_once("-IV").map_or((&text[..end], None), |(name, step)| (name, Some(step)));
+        let release = RELEASES.iter().position(|(release, _)| *release == name);
+        let last = release.map_or(0, |at| RELEASES[at].1.saturating_sub(1));
+        Self { release, step: step.and_then(|step| step.parse().ok()).unwrap_or(last) }
+    }
+
+    /// `MetadataVersion.isAtLeast`
+    #[must_use]
+    pub fn is_at_least(self, text: &str) -> bool {
+        self >= Self::parse(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +91,15 @@ mod tests {
         for bad in ["", "3", "3.10", "3.9-IV1", "0.11.1", "2.9", "3.9-IV00", "kafka"] {
             assert!(!is_valid(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn versions_are_ordered_by_age() {
+        let newest = MetadataVersion::parse("3.9-IV0");
+        assert!(newest.is_at_least("3.4-IV0") && newest.is_at_least("3.9"));
+        let old = MetadataVersion::parse("2.8");
+        assert!(old.is_at_least("2.8-IV1") && old.is_at_least("2.4-IV1") && !old.is_at_least("3.2-IV0"));
+        assert!(!MetadataVersion::parse("2.4-IV0").is_at_least("2.4-IV1"));
+        assert!(!MetadataVersion::parse("0.9.0.1").is_at_least("0.10.0-IV0"));
     }
 }

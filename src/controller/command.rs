@@ -90,9 +90,16 @@ type Reply<T> = oneshot::Sender<Result<T, ErrorCode>>;
 
 #[derive(Debug)]
 pub enum Command {
-    AlterPartition { request: AlterPartition, reply: Reply<Alterations> },
+    AlterPartition {
+        request: AlterPartition,
+        reply: Reply<Alterations>,
+    },
     /// The answer is what the broker still leads.
-    ControlledShutdown { broker: BrokerId, broker_epoch: i64, reply: Reply<Vec<TopicPartition>> },
+    ControlledShutdown {
+        broker: BrokerId,
+        broker_epoch: i64,
+        reply: Reply<Vec<TopicPartition>>,
+    },
     /// `None`: all partitions there are; the answer names them.
     ElectLeaders {
         election: ElectionType,
@@ -105,9 +112,14 @@ pub enum Command {
         reply: Reply<Reassignments>,
     },
     /// `None`: all that are going on.
-    ListReassignments { partitions: Option<Vec<TopicPartition>>, reply: Reply<Vec<OngoingReassignment>> },
+    ListReassignments {
+        partitions: Option<Vec<TopicPartition>>,
+        reply: Reply<Vec<OngoingReassignment>>,
+    },
     /// `unclean.leader.election.enable` became true for a topic, or for all (`None`).
-    UncleanElectionEnabled { topic: Option<Arc<str>> },
+    UncleanElectionEnabled {
+        topic: Option<Arc<str>>,
+    },
 }
 
 impl Command {

@@ -1,15 +1,18 @@
 //! Cluster decisions: which broker leads what (class `KafkaController`).
 //!
-//! What is decided is pure and in `state`; `event_loop` reads the tree, asks `state`, writes the tree and says what
-//! brokers must do as a stream of [`ControllerOutput`]s. It knows neither logs nor sockets: who receives the stream
-//! carries it out, or sends it to other brokers.
+//! What is decided is pure and in `state`; `reign` reads the tree, asks `state`, writes the tree and tells brokers what to
+//! do: the one in this process as a stream of [`ControllerOutput`]s, whose receiver carries them out, and others over
+//! `channels`. It knows nothing of logs.
 
 pub mod adopt;
+pub mod channels;
 pub mod command;
 pub mod event_loop;
 pub mod loader;
 pub mod output;
+mod reign;
 pub mod state;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::launch::LaunchError;
 use crate::{
-    common::BrokerId,
     config::BrokerConfig,
     coordination::{ClusterStore, EmbeddedStore, ZnodeStore, ZookeeperConfig, ZookeeperStore},
 };
@@ -55,18 +54,6 @@ impl Coordination {
     /// An embedded store belongs to its log dirs and learns from them; ZooKeeper knows better than a folder does.
     pub fn learns_from_disk(&self) -> bool {
         self.learns_from_disk
-    }
-
-    /// A single broker must not sit down among others: it neither replicates nor hears of their leaders.
-    pub async fn refuse_company(&self, broker_id: BrokerId) -> Result<(), LaunchError> {
-        let brokers = self.cluster.brokers(false).await.map_err(|fault| LaunchError(fault.to_string()))?;
-        match brokers.iter().find(|broker| broker.id != broker_id) {
-            None => Ok(()),
-            Some(other) => Err(LaunchError(format!(
-                "broker {} is registered in this ZooKeeper: clusters of several brokers are not built yet",
-                other.id
-            ))),
-        }
     }
 
     /// Ends the session, so that ephemeral nodes go at once.

@@ -11,7 +11,8 @@ use super::launch::LaunchError;
 use crate::{
     api::Services,
     client::{ClientConfig, ControllerChannel},
-    config::BrokerConfig,
+    config::{BrokerConfig, metadata_version::MetadataVersion},
+    controller::{channels::ChannelConfig, wire::Versions},
     replication::{
         AlterPartitionSender,
         fetcher::{FetcherConfig, FetcherSetup},
@@ -122,6 +123,21 @@ fn client(keys: &BrokerConfig, services: &Services, request_timeout_ms: i32) -> 
 fn fetcher_client(keys: &BrokerConfig, services: &Services) -> ClientConfig {
     // A leader may hold a fetch as long as it is asked to.
     client(keys, services, keys.replication.replica_socket_timeout_ms.max(keys.replication.replica_fetch_wait_max_ms))
+}
+
+/// How this broker, as controller, reaches the others.
+pub fn controller_channels(keys: &BrokerConfig, services: &Services) -> ChannelConfig {
+    let client_id = services.broker_id.to_string();
+    let timeout_ms = keys.network.controller_socket_timeout_ms;
+    ChannelConfig {
+        client: Arc::new(ClientConfig { client_id, ..client(keys, services, timeout_ms) }),
+        listener: keys
+            .network
+            .control_plane_listener_name
+            .clone()
+            .unwrap_or_else(|| keys.inter_broker_listener().0.to_owned()),
+        versions: Versions::of(MetadataVersion::parse(&keys.network.inter_broker_protocol_version)),
+    }
 }
 
 fn controller_client(keys: &BrokerConfig, services: &Services) -> ClientConfig {

@@ -13,7 +13,8 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::{
     common::Clock,
-    controller::{CommandQueue, Controller, ControllerConfig, output::ControllerOutput},
+    config::DynamicConfig,
+    controller::{CommandQueue, Controller, ControllerConfig, channels::ChannelConfig, output::ControllerOutput},
     coordination::{ClusterStore, CoordinationError, SessionEvent, znode::broker::BrokerRegistration},
 };
 
@@ -26,24 +27,28 @@ pub struct Seat {
     pub clock: Arc<dyn Clock>,
     pub outputs: mpsc::Sender<ControllerOutput>,
     pub commands: CommandQueue,
+    pub keys: Arc<DynamicConfig>,
+    pub channels: ChannelConfig,
     pub broker_epoch: Arc<AtomicI64>,
 }
 
 impl Seat {
     /// Registers for the first time; that another session holds the id is a reason not to start.
     pub async fn register(&self) -> Result<(), CoordinationError> {
-        let epoch = self.cluster.register_broker(&self.registration).await?;
-        self.broker_epoch.store(epoch, Ordering::Release);
-        Ok(())
+        register(&self.cluster, &self.registration, &self.broker_epoch).await
     }
 
     /// Runs until the outputs' receiver is gone. `session` must have been subscribed to before [`Self::register`].
     pub async fn hold(self, clean_start: bool, mut session: UnboundedReceiver<SessionEvent>) {
-        let mut clean_start = clean_start;
+        let config = ControllerConfig {
+            broker_id: self.registration.id,
+            clean_start,
+            keys: Arc::clone(&self.keys),
+            channels: self.channels,
+        };
+        let (cluster, clock) = (Arc::clone(&self.cluster), Arc::clone(&self.clock));
+        let mut controller = Controller::new(cluster, config, clock, self.outputs.clone(), self.commands);
         loop {
-            let config = ControllerConfig { broker_id: self.registration.id, clean_start };
-            let controller =
-                Controller::new(Arc::clone(&self.cluster), config, Arc::clone(&self.clock), self.outputs.clone());
             tokio::select! {
                 biased;
                 () = expiry(&mut session) => {}
@@ -56,14 +61,24 @@ impl Seat {
                 }
             }
             // The logs are as they were: only a start of the process may find them shortened.
-            clean_start = true;
+            controller.started();
             tracing::warn!("the coordination session expired; registering anew");
-            while let Err(fault) = self.register().await {
+            while let Err(fault) = register(&self.cluster, &self.registration, &self.broker_epoch).await {
                 tracing::error!(%fault, "cannot register; trying again");
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         }
     }
+}
+
+async fn register(
+    cluster: &ClusterStore,
+    registration: &BrokerRegistration,
+    broker_epoch: &AtomicI64,
+) -> Result<(), CoordinationError> {
+    let epoch = cluster.register_broker(registration).await?;
+    broker_epoch.store(epoch, Ordering::Release);
+    Ok(())
 }
 
 /// Returns when the session has expired; never, once no more news can come.

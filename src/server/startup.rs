@@ -151,10 +151,6 @@ impl Core {
         let session = cluster.store().session_events();
         cluster.create_persistent_paths().await.map_err(refuse)?;
         let identity = identity::establish(&keys, &coordination, &logs).await?;
-        // Led by another broker's controller, this one may have company.
-        if !is_led_elsewhere(&cluster, identity.broker_id).await {
-            coordination.refuse_company(identity.broker_id).await?;
-        }
         let ports = bind()?;
 
         let configs = Arc::new(TopicConfigs::new(Arc::clone(&config)));
@@ -163,8 +159,13 @@ impl Core {
         let broker_epoch = Arc::new(AtomicI64::new(-1));
         let (cluster_updates, updates) = ClusterUpdates::channel();
         let (controller, commands) = ControllerHandle::channel();
-        let shared =
-            Shared { broker_epoch: &broker_epoch, cluster_updates, server_metrics: &server_metrics, connector, controller };
+        let shared = Shared {
+            broker_epoch: &broker_epoch,
+            cluster_updates,
+            server_metrics: &server_metrics,
+            connector,
+            controller,
+        };
         let services = build_services(config, &identity, &cluster, &logs, &clock, shared).await?;
         config_watch::load_broker_layers(&services).await.map_err(refuse)?;
 
@@ -177,6 +178,8 @@ impl Core {
             clock: Arc::clone(&clock),
             outputs,
             commands,
+            keys: Arc::clone(&services.config),
+            channels: replication::controller_channels(&keys, &services),
             broker_epoch: Arc::clone(&broker_epoch),
         };
         seat.register().await.map_err(refuse)?;

@@ -9,6 +9,8 @@ pub mod describe_log_dirs;
 pub mod incremental_alter_configs;
 
 /// Topics are created and deleted by the controller only: others answer NOT_CONTROLLER, and the client goes there.
+/// What they write goes to the tree, where a controller that is about to be replaced does no harm with it.
 pub(crate) fn is_controller(ctx: &super::Context) -> bool {
-    ctx.services.metadata.load().controller == Some(ctx.services.broker_id)
+    let services = &ctx.services;
+    services.controller.is_active() || services.metadata.load().controller == Some(services.broker_id)
 }

@@ -2,6 +2,8 @@
 //! place and one order with what a controller in this process decides ([`ClusterUpdates`]).
 
 pub mod allocate_producer_ids;
+pub mod alter_partition;
+pub mod controlled_shutdown;
 pub mod leader_and_isr;
 pub mod stop_replica;
 pub mod update_metadata;

@@ -1,40 +1,101 @@
-//! When a topic may be forgotten (class `TopicDeletionManager`).
+//! When a topic may be forgotten (class `TopicDeletionManager`): once every replica has said that it is gone. A broker
+//! that is down would bring its replica back to life later, so the topic is kept until it could be told.
 
 use std::sync::Arc;
+
+use indexmap::IndexSet;
 
 use super::ControllerContext;
 use crate::common::{BrokerId, ErrorCode, TopicPartition};
 
-impl ControllerContext {
-    /// Marks a topic as being deleted. `false` if it already was, or is not known.
-    pub fn begin_deletion(&mut self, topic: &str) -> bool {
-        let Some((name, _)) = self.topics.get_key_value(topic) else { return false };
-        let name = Arc::clone(name);
-        self.deleting.insert(name)
-    }
-
-    /// Replicas of a topic on one broker, to be stopped and deleted.
-    #[must_use]
-    pub fn replicas_on(&self, topic: &Arc<str>, broker: BrokerId) -> Vec<TopicPartition> {
-        let hosted = |tp: &TopicPartition| {
-            self.partition(tp).is_some_and(|partition| partition.assignment.replicas.contains(&broker))
-        };
-        self.partitions_of(topic).into_iter().filter(hosted).collect()
-    }
-
-    /// Whether every broker with a replica of the topic is alive. One that is not would bring its replica back to
-    /// life later, so the topic is kept until it could be told.
-    #[must_use]
-    pub fn is_eligible_for_deletion(&self, topic: &str) -> bool {
-        self.topics.get(topic).is_some_and(|topic| {
-            let mut replicas = topic.partitions.values().flat_map(|partition| &partition.assignment.replicas);
-            replicas.all(|replica| self.is_live(*replica))
-        })
-    }
+/// How far the deletion of a topic is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deletion {
+    /// Told to delete, and not heard of since.
+    asked: IndexSet<(BrokerId, i32)>,
+    deleted: IndexSet<(BrokerId, i32)>,
 }
 
-/// Whether brokers stopped and deleted all they were asked to; `expected` guards against a short answer.
-#[must_use]
-pub fn all_stopped(expected: usize, answers: &[ErrorCode]) -> bool {
-    answers.len() == expected && answers.iter().all(|code| code.is_none())
+impl ControllerContext {
+    /// Marks a topic as being deleted; one that is being reassigned has to wait. `false` if it already was, is not known,
+    /// or waits.
+    pub fn begin_deletion(&mut self, topic: &str) -> bool {
+        let Some((name, _)) = self.topics.get_key_value(topic).filter(|_| !self.is_deleting(topic)) else {
+            return false;
+        };
+        let name = Arc::clone(name);
+        if self.has_reassignment(topic) {
+            self.deletion_waits.insert(name);
+            return false;
+        }
+        self.deletion_waits.swap_remove(topic);
+        self.deleting.insert(name, Deletion::default());
+        true
+    }
+
+    /// Topics that waited for the end of a reassignment and need wait no longer.
+    #[must_use]
+    pub fn deletions_ready(&self) -> Vec<Arc<str>> {
+        self.deletion_waits.iter().filter(|topic| !self.has_reassignment(topic)).cloned().collect()
+    }
+
+    /// Replicas of a dying topic to be told now. From here on they count as told.
+    pub fn replicas_to_delete(&mut self, topic: &Arc<str>) -> Vec<(BrokerId, TopicPartition)> {
+        let hosted: Vec<(BrokerId, TopicPartition)> = self
+            .replicas_of(topic)
+            .into_iter()
+            .filter(|(broker, tp)| self.is_registered(*broker) && self.is_untold(*broker, tp))
+            .collect();
+        if let Some(deletion) = self.deleting.get_mut(topic) {
+            deletion.asked.extend(hosted.iter().map(|(broker, tp)| (*broker, tp.partition)));
+        }
+        hosted
+    }
+
+    fn is_untold(&self, broker: BrokerId, tp: &TopicPartition) -> bool {
+        let replica = (broker, tp.partition);
+        let deletion = self.deleting.get(&tp.topic);
+        deletion.is_some_and(|it| !it.asked.contains(&replica) && !it.deleted.contains(&replica))
+    }
+
+    /// What a broker answered. One that failed is told again when there is a reason to hope.
+    pub fn replica_deletion_answered(&mut self, broker: BrokerId, tp: &TopicPartition, code: ErrorCode) {
+        let Some(deletion) = self.deleting.get_mut(&tp.topic) else { return };
+        let replica = (broker, tp.partition);
+        if deletion.asked.swap_remove(&replica) && code.is_none() {
+            deletion.deleted.insert(replica);
+        }
+    }
+
+    /// No answer will come from a broker that is gone.
+    pub(super) fn deletion_broker_failed(&mut self, broker: BrokerId) {
+        self.deleting.values_mut().for_each(|deletion| deletion.asked.retain(|(id, _)| *id != broker));
+    }
+
+    /// Whether no replica is left.
+    #[must_use]
+    pub fn is_deleted(&self, topic: &Arc<str>) -> bool {
+        self.deleting.get(topic).is_some_and(|deletion| {
+            let replicas = self.replicas_of(topic);
+            replicas.iter().all(|(broker, tp)| deletion.deleted.contains(&(*broker, tp.partition)))
+        })
+    }
+
+    /// Whether an answer is still to come.
+    #[must_use]
+    pub fn waits_for_deletion_answers(&self, topic: &str) -> bool {
+        self.deleting.get(topic).is_some_and(|deletion| !deletion.asked.is_empty())
+    }
+
+    /// A partition that never had a leader was never on any broker.
+    fn replicas_of(&self, topic: &Arc<str>) -> Vec<(BrokerId, TopicPartition)> {
+        let mut replicas = Vec::new();
+        for (number, partition) in self.topics.get(topic).into_iter().flat_map(|topic| &topic.partitions) {
+            if partition.state.is_some() {
+                let tp = TopicPartition::new(Arc::clone(topic), *number);
+                replicas.extend(partition.assignment.replicas.iter().map(|broker| (*broker, tp.clone())));
+            }
+        }
+        replicas
+    }
 }

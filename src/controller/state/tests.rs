@@ -2,14 +2,16 @@
 
 use super::{
     ControllerContext,
-    deletion::all_stopped,
-    partition_states::{elections, new_partitions, restarts},
+    partition_states::{led_by, new_partitions},
 };
 use crate::{
     common::{BrokerId, ErrorCode, TopicPartition},
     coordination::{
         cluster_store::{VersionedState, VersionedTopic},
-        znode::topic::{ReplicaAssignment, TopicAssignment},
+        znode::{
+            partition_state::PartitionState,
+            topic::{ReplicaAssignment, TopicAssignment},
+        },
     },
     metadata::BrokerImage,
 };
@@ -41,18 +43,23 @@ fn create(context: &mut ControllerContext) -> usize {
     new.len()
 }
 
-/// Decides, takes the decisions for written, and shows them as `partition leader@epoch [isr]`.
-fn elect(context: &mut ControllerContext) -> Vec<String> {
-    let updates = elections(context);
-    for update in &updates {
-        let state = VersionedState { state: update.state.clone(), version: update.expected_version + 1 };
-        context.put_state(&update.topic_partition, state);
+/// Takes what a rule decides for written, and shows it as `partition leader@epoch [isr]`.
+fn decide(
+    context: &mut ControllerContext,
+    rule: impl Fn(&ControllerContext, &TopicPartition) -> Option<PartitionState>,
+) -> Vec<String> {
+    let mut shown = Vec::new();
+    for tp in context.all_partitions() {
+        let Some(state) = rule(context, &tp) else { continue };
+        shown.push(format!("{tp} {}@{} {:?}", state.leader, state.leader_epoch, state.isr));
+        let version = context.partition(&tp).unwrap().state.as_ref().unwrap().version + 1;
+        context.put_state(&tp, VersionedState { state, version });
     }
-    let show = |update: &crate::coordination::cluster_store::PartitionStateUpdate| {
-        let state = &update.state;
-        format!("{} {}@{} {:?}", update.topic_partition, state.leader, state.leader_epoch, state.isr)
-    };
-    updates.iter().map(show).collect()
+    shown
+}
+
+fn elect(context: &mut ControllerContext) -> Vec<String> {
+    decide(context, |context, tp| context.elect_offline(tp, false))
 }
 
 #[test]
@@ -67,7 +74,7 @@ fn the_first_live_replica_leads_a_new_partition() {
     create(&mut context);
     assert_eq!(create(&mut context), 0);
     // The one that had to wait is shown without a leader, and gets one when its broker comes.
-    let image = &context.topic_images(&["t".into()])[0];
+    let image = context.topic_image(&"t".into()).unwrap();
     assert_eq!((image.partitions[2].leader, &image.partitions[2].offline_replicas), (-1, &vec![3]));
     set_brokers(&mut context, &[1, 2, 3]);
     assert_eq!(create(&mut context), 1);
@@ -81,9 +88,9 @@ fn a_topic_grows() {
     assert!(!put(&mut context, "t", &[&[1]]), "nothing is new");
     assert!(put(&mut context, "t", &[&[1], &[1], &[1]]));
     assert_eq!(create(&mut context), 2);
-    let hosted = context.leader_and_isr(1, &context.all_partitions(), true);
-    assert_eq!(hosted.len(), 3);
-    assert!(context.leader_and_isr(2, &context.all_partitions(), true).is_empty());
+    let hosted =
+        |broker| context.all_partitions().iter().filter_map(|tp| context.leader_and_isr(broker, tp, true)).count();
+    assert_eq!((hosted(1), hosted(2)), (3, 0));
 }
 
 #[test]
@@ -109,9 +116,9 @@ fn a_crash_costs_an_epoch() {
     let mut context = context(&[1]);
     put(&mut context, "t", &[&[1]]);
     create(&mut context);
-    let updates = restarts(&context, 1);
-    assert_eq!((updates[0].state.leader, updates[0].state.leader_epoch, updates[0].expected_version), (1, 1, 0));
-    assert!(restarts(&context, 2).is_empty());
+    assert_eq!(led_by(&context, 1), [TopicPartition::new("t", 0)]);
+    assert!(led_by(&context, 2).is_empty());
+    assert_eq!(decide(&mut context, ControllerContext::new_epoch), ["t-0 1@1 [1]"]);
 }
 
 #[test]
@@ -119,19 +126,27 @@ fn a_dying_topic_is_left_alone() {
     let mut context = context(&[1, 2]);
     put(&mut context, "t", &[&[1], &[2, 1]]);
     create(&mut context);
+    let name = "t".into();
     assert!(context.begin_deletion("t"));
     assert!(!context.begin_deletion("t"));
     assert!(!context.begin_deletion("unknown"));
-    assert!(context.topic_images(&["t".into()]).is_empty());
-    assert!(context.leader_and_isr(1, &context.all_partitions(), false).is_empty());
-    assert_eq!(context.replicas_on(&"t".into(), 2), [TopicPartition::new("t", 1)]);
-    assert!(context.is_eligible_for_deletion("t"));
-    set_brokers(&mut context, &[1]);
-    assert!(!context.is_eligible_for_deletion("t"), "broker 2 would bring it back");
+    assert!(context.topic_image(&name).is_none());
+    assert!(context.leader_and_isr(1, &TopicPartition::new("t", 0), false).is_none());
+    // Broker 2 dies before it could delete its replica: it would bring it back.
+    let tp = |number| TopicPartition::new("t", number);
+    assert_eq!(context.replicas_to_delete(&name), [(1, tp(0)), (2, tp(1)), (1, tp(1))]);
+    assert!(context.replicas_to_delete(&name).is_empty(), "told once");
+    context.brokers_failed(&[2].into());
     assert!(elect(&mut context).is_empty());
-    assert!(all_stopped(2, &[ErrorCode::None, ErrorCode::None]));
-    assert!(!all_stopped(2, &[ErrorCode::None]));
-    assert!(!all_stopped(1, &[ErrorCode::KafkaStorageError]));
+    context.replica_deletion_answered(1, &tp(0), ErrorCode::None);
+    context.replica_deletion_answered(1, &tp(1), ErrorCode::KafkaStorageError);
+    assert!(!context.is_deleted(&name) && !context.waits_for_deletion_answers("t"));
+    // It returns, and whoever failed is asked again too.
+    set_brokers(&mut context, &[1, 2]);
+    assert_eq!(context.replicas_to_delete(&name), [(2, tp(1)), (1, tp(1))]);
+    context.replica_deletion_answered(2, &tp(1), ErrorCode::None);
+    context.replica_deletion_answered(1, &tp(1), ErrorCode::None);
+    assert!(context.is_deleted(&name));
     context.remove_topic("t");
     assert!(context.all_partitions().is_empty());
 }

@@ -54,8 +54,11 @@ impl ClusterStore {
         let paths: Vec<String> = ids.iter().map(|id| paths::broker(*id)).collect();
         let mut brokers = Vec::with_capacity(ids.len());
         for (id, found) in ids.into_iter().zip(self.get_all(&paths, watch).await?) {
-            if let Some((data, stat)) = found {
-                brokers.push(BrokerRegistration::decode(id, &data)?.to_image(stat.czxid));
+            let Some((data, stat)) = found else { continue };
+            match BrokerRegistration::decode(id, &data) {
+                Ok(broker) => brokers.push(broker.to_image(stat.czxid)),
+                // One that nobody can speak to must not keep the others from being led.
+                Err(fault) => tracing::error!(broker = id, %fault, "ignoring a registration"),
             }
         }
         Ok(brokers)

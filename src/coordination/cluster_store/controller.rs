@@ -79,16 +79,6 @@ impl ClusterStore {
         self.store.create(&announcement, data, CreateMode::PersistentSequential).await.map(drop)
     }
 
-    /// Leftovers that a new controller reads from the state itself.
-    pub async fn delete_notifications(&self, guard: i32) -> Result<(), CoordinationError> {
-        let mut old = Vec::new();
-        for parent in [paths::LOG_DIR_EVENT_NOTIFICATION, paths::ISR_CHANGE_NOTIFICATION] {
-            let names = self.children(parent, false).await?;
-            old.extend(names.into_iter().map(|name| format!("{parent}/{name}")));
-        }
-        self.delete_all(Some(guard), &old).await
-    }
-
     /// A multi whose answer was lost may have won: then the registration is ours and the epoch the one we wanted.
     async fn check_won(&self, broker: BrokerId, epoch: i32) -> Result<Option<ElectedController>, CoordinationError> {
         if self.controller(false).await? != Some(broker) {

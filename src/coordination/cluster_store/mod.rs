@@ -4,6 +4,7 @@
 //! `/controller_epoch` that a controller won with; a write under a guard fails with [`is_controller_moved`] once
 //! another controller has won.
 
+mod admin;
 mod brokers;
 mod configs;
 mod controller;

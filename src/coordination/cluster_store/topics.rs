@@ -96,6 +96,16 @@ impl ClusterStore {
         join_all(multis).await.into_iter().try_for_each(|done| done.map(drop))
     }
 
+    /// As [`Self::set_topic_assignments`], each on its own: one that was changed meanwhile does not hold up the others.
+    pub async fn try_set_topic_assignments(
+        &self,
+        guard: i32,
+        topics: &[VersionedTopic],
+    ) -> Vec<Result<(), CoordinationError>> {
+        let sets = topics.iter().map(|topic| self.set_topic_assignments(guard, std::slice::from_ref(topic)));
+        join_all(sets).await
+    }
+
     /// Asks the controller to delete a topic. NODEEXISTS if it was asked already.
     pub async fn mark_topic_for_deletion(&self, topic: &str) -> Result<(), CoordinationError> {
         self.store.create(&paths::delete_topic(topic), Bytes::new(), CreateMode::Persistent).await.map(drop)

@@ -31,7 +31,7 @@ pub fn encode(entity_path: &str) -> Bytes {
     json(&V2 { version: 2, entity_path })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct LogDirEvent {
     version: i32,
     broker: BrokerId,
@@ -46,6 +46,15 @@ const LOG_DIR_FAILURE: i32 = 1;
 #[must_use]
 pub fn encode_log_dir_failure(broker: BrokerId) -> Bytes {
     json(&LogDirEvent { version: 1, broker, event: LOG_DIR_FAILURE })
+}
+
+/// The broker whose log dir failed.
+pub fn decode_log_dir_failure(bytes: &[u8]) -> Result<BrokerId, BadZnode> {
+    let event: LogDirEvent = parse("log dir event", bytes)?;
+    if event.event != LOG_DIR_FAILURE {
+        return Err(BadZnode::new("log dir event", format!("event {}", event.event)));
+    }
+    Ok(event.broker)
 }
 
 /// The entity's path, whichever version announced it.

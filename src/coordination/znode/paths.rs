@@ -10,6 +10,9 @@ pub const BROKER_IDS: &str = "/brokers/ids";
 pub const BROKER_SEQ_ID: &str = "/brokers/seqid";
 pub const TOPICS: &str = "/brokers/topics";
 pub const DELETE_TOPICS: &str = "/admin/delete_topics";
+/// Moves of partitions, as tools from before Kafka 2.6 ask for them.
+pub const REASSIGN_PARTITIONS: &str = "/admin/reassign_partitions";
+pub const PREFERRED_REPLICA_ELECTION: &str = "/admin/preferred_replica_election";
 pub const CONFIG_CHANGES: &str = "/config/changes";
 /// Prefix of the sequential nodes announcing a changed configuration.
 pub const CONFIG_CHANGE_PREFIX: &str = "config_change_";
