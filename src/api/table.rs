@@ -83,7 +83,10 @@ api_table! {
     typed 35 DescribeLogDirs         0..=4  => admin::describe_log_dirs;
     typed 37 CreatePartitions        0..=3  => admin::create_partitions;
     typed 42 DeleteGroups            0..=2  => group::delete_groups;
+    typed 43 ElectLeaders            0..=2  => admin::elect_leaders;
     typed 44 IncrementalAlterConfigs 0..=1  => admin::incremental_alter_configs;
+    typed 45 AlterPartitionReassignments 0..=0 => admin::alter_partition_reassignments;
+    typed 46 ListPartitionReassignments 0..=0 => admin::list_partition_reassignments;
     typed 47 OffsetDelete            0..=0  => group::offset_delete;
     typed 56 AlterPartition          0..=3  => inter_broker::alter_partition;
     typed 60 DescribeCluster         0..=1  => metadata::describe_cluster;

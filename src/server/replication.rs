@@ -140,7 +140,8 @@ pub fn controller_channels(keys: &BrokerConfig, services: &Services) -> ChannelC
     }
 }
 
-fn controller_client(keys: &BrokerConfig, services: &Services) -> ClientConfig {
+/// Requests to the controller.
+pub fn controller_client(keys: &BrokerConfig, services: &Services) -> ClientConfig {
     let client_id = services.broker_id.to_string();
     ClientConfig { client_id, ..client(keys, services, keys.general.request_timeout_ms) }
 }

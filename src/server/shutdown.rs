@@ -1,12 +1,19 @@
 //! The order of stopping.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use kafka_protocol::messages::{ControlledShutdownRequest, ControlledShutdownResponse};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{broker::Broker, launch::LaunchError};
-use crate::metrics::catalog::BrokerState;
+use super::{broker::Broker, launch::LaunchError, replication::controller_client};
+use crate::{api::Services, client::ControllerChannel, common::ErrorCode, metrics::catalog::BrokerState};
 
+const CONTROLLED_SHUTDOWN_VERSION: i16 = 3;
+/// How long one attempt may look for a controller.
+const CONTROLLER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long requests in flight may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -50,6 +57,7 @@ impl Broker {
         } = self;
         // Clients are served on, as during a controlled shutdown, until the sockets close.
         services.server_metrics.enter(BrokerState::PendingControlledShutdown);
+        controlled_shutdown(&services, broker_epoch.load(Ordering::Acquire)).await;
         blocking(move || {
             server.shutdown(GRACE);
             drop(server);
@@ -80,6 +88,40 @@ impl Broker {
         services.server_metrics.enter(BrokerState::NotRunning);
         tracing::info!("shut down completed");
     }
+}
+
+/// Hands leadership over to others (`KafkaServer.controlledShutdown`), while clients and followers are still served. What
+/// cannot be handed over is given up after `controlled.shutdown.max.retries`.
+async fn controlled_shutdown(services: &Arc<Services>, broker_epoch: i64) {
+    let keys = services.config.snapshot();
+    let has_company = services.metadata.load().brokers.keys().any(|id| *id != services.broker_id);
+    if !keys.replication.controlled_shutdown_enable || !has_company {
+        return;
+    }
+    let listener = keys.inter_broker_listener().0.to_owned();
+    let client = Arc::new(controller_client(&keys, services));
+    let channel = ControllerChannel::new(Arc::clone(&services.metadata), listener, client);
+    let request =
+        ControlledShutdownRequest::default().with_broker_id(services.broker_id.into()).with_broker_epoch(broker_epoch);
+    let is_none = |answer: &ControlledShutdownResponse| answer.error_code == ErrorCode::NotController.code();
+    let pause =
+        Duration::from_millis(u64::try_from(keys.replication.controlled_shutdown_retry_backoff_ms).unwrap_or(0));
+    for _ in 0..keys.replication.controlled_shutdown_max_retries {
+        match channel.send(&request, CONTROLLED_SHUTDOWN_VERSION, true, CONTROLLER_PATIENCE, is_none).await {
+            Ok(answer) if answer.error_code == 0 && answer.remaining_partitions.is_empty() => {
+                tracing::info!("others lead what this broker led");
+                return;
+            }
+            Ok(answer) => tracing::info!(
+                code = %ErrorCode::from_code(answer.error_code),
+                remaining = answer.remaining_partitions.len(),
+                "this broker is still needed"
+            ),
+            Err(fault) => tracing::warn!(%fault, "cannot ask the controller to shut down"),
+        }
+        tokio::time::sleep(pause).await;
+    }
+    tracing::warn!("shutting down although this broker still leads partitions");
 }
 
 async fn blocking(work: impl FnOnce() + Send + 'static) {
