@@ -105,7 +105,8 @@ impl ConfigWatch {
     }
 
     async fn topic_changed(&self, topic: &str) -> Result<(), CoordinationError> {
-        if self.services.metadata.load().topic(topic).is_none() {
+        // A partition is hosted before the image shows its topic.
+        if !self.configs.knows(topic) && self.services.metadata.load().topic(topic).is_none() {
             return Ok(());
         }
         self.configs.refresh(&self.services.cluster, &[topic]).await?;

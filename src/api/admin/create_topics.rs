@@ -23,7 +23,7 @@ const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
 pub async fn handle(ctx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
     if !super::is_controller(ctx) {
-        let refused = |topic: CreatableTopic| failed(topic.name, ErrorCode::NotController, None);
+        let refused = |topic: CreatableTopic| failed(topic.name, ErrorCode::NotController, Some(String::new()));
         return CreateTopicsResponse::default().with_topics(request.topics.into_iter().map(refused).collect());
     }
     let mut seen: IndexMap<TopicName, usize> = IndexMap::new();

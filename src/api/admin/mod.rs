@@ -16,6 +16,8 @@ pub mod list_partition_reassignments;
 const NOT_CONTROLLER_MESSAGE: &str = "This is not the correct controller for this cluster.";
 
 /// Topics are created and deleted by the controller only: others answer NOT_CONTROLLER, and the client goes there.
+/// What they write goes to the tree, where a controller that is about to be replaced does no harm with it.
 pub(crate) fn is_controller(ctx: &super::Context) -> bool {
-    ctx.services.metadata.load().controller == Some(ctx.services.broker_id)
+    let services = &ctx.services;
+    services.controller.is_active() || services.metadata.load().controller == Some(services.broker_id)
 }

@@ -131,9 +131,14 @@ impl<M: Machine> Shards<M> {
             if state.epoch.is_some_and(|known| known > leader_epoch) {
                 return tracing::info!(partition = %cell.tp, leader_epoch, known = ?state.epoch, "late election ignored");
             }
-            state.epoch = Some(leader_epoch);
+            let known = state.epoch.replace(leader_epoch);
             if state.status != Status::NotOwned {
-                return;
+                if known.is_none_or(|known| leader_epoch - known <= 1) {
+                    return;
+                }
+                // Others may have led in the epochs between, unheard of here: what they wrote is in the log alone.
+                tracing::info!(partition = %cell.tp, leader_epoch, ?known, "led anew, and loaded anew");
+                state.unload();
             }
             state.status = Status::Loading;
             state.incarnation

@@ -224,6 +224,32 @@ async fn commits_survive_a_restart() {
     assert_eq!(committed(&second, "g"), [9]);
 }
 
+/// A broker cut off from the cluster does not hear that another one led its partition for a while. Elected again, it
+/// must not go on with what it remembers (D-19).
+#[tokio::test]
+async fn what_others_wrote_meanwhile_is_loaded() {
+    let (ports, clock) = (MemoryPorts::default(), Arc::new(ManualClock::at(1_000)));
+    let cut_off = coordinator(&ports, clock.clone());
+    cut_off.on_elected(0, 1);
+    assert_eq!(cut_off.commit_offsets(commit("g", 1)).await[0].1, ErrorCode::None);
+    // Nobody else can have led between two epochs in a row.
+    cut_off.on_elected(0, 2);
+    assert_eq!(committed(&cut_off, "g"), [1]);
+
+    let other = coordinator(&ports, clock);
+    other.on_elected(0, 3);
+    while other.list_groups().0 == ErrorCode::CoordinatorLoadInProgress {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(other.commit_offsets(commit("g", 7)).await[0].1, ErrorCode::None);
+
+    cut_off.on_elected(0, 4);
+    while cut_off.list_groups().0 == ErrorCode::CoordinatorLoadInProgress {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(committed(&cut_off, "g"), [7]);
+}
+
 /// Commits that arrive while one is on its way to the followers share the next batch, and each gets its answer.
 #[tokio::test]
 async fn waiting_commits_share_a_batch() {
