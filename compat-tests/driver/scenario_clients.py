@@ -51,6 +51,12 @@ def franz(s):
     s.record("the script ends", text.splitlines()[0] + ("" if text.startswith("exit 0") else "\n" + text[-1500:]))
 
 
+def franz_transactions(s):
+    text = s.command("", [os.path.join(proc.WORK, "franz"), s.bootstrap, "transactions"], timeout=120, keep=False)
+    s.steps(text)
+    s.record("the script ends", text.splitlines()[0] + ("" if text.startswith("exit 0") else "\n" + text[-1500:]))
+
+
 def guarded(script, needs):
     """Skips with a line where the client is not installed."""
     import harness

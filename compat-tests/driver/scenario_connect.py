@@ -52,7 +52,7 @@ class Worker:
         except OSError as error:
             return 0, str(error)
 
-    def ready(self, timeout=60):
+    def ready(self, timeout=90):
         """True once it has joined its group and read its topics."""
         return eventually(lambda: self.ask("GET", "/connectors")[0] == 200 or not self.process.alive(), timeout, 0.2) and self.process.alive()
 
@@ -109,7 +109,7 @@ def settle(source, sink, timeout=60):
 
 def in_topic(broker, folder, topic, expected):
     """The topic's committed values against the source's lines; empty when they are the same in the same order."""
-    seen = [json.loads(value)["payload"] for _, _, value in read(broker, folder, topic, "text", len(expected), 15)]
+    seen = [json.loads(value)["payload"] for _, _, value in read(broker, folder, topic, "text", len(expected), 30)]
     if seen == expected:
         return ""
     double = sorted({line for line in seen if seen.count(line) > 1})

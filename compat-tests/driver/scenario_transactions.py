@@ -2,6 +2,7 @@
 in the middle of them."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,27 @@ def rdkafka_transactions(s):
     text = s.command("", [VENV, os.path.join(CLIENTS, "rdkafka_transactions.py"), s.bootstrap], timeout=120, keep=False)
     s.steps(text)
     s.record("the script ends", "exit 0" if text.startswith("exit 0") else text[-1500:])
+
+
+def zombie(s):
+    """A producer's process is stopped in the middle of a transaction, another takes its id, and the first wakes up."""
+    s.tool("", "topics", "--create", "--topic", "zombie", "--partitions", "1", keep=False)
+    argv = ["java", "-Xmx128m", *proc.SMALL_JVM, *proc.java_env(os.path.join(s.folder, "zombie.log")), "-cp", proc.CLASSES + ":" + proc.LIBS + "/*", "TxnZombie",
+            s.bootstrap, "zombie", "zombie"]
+    for how in ("sends", "commits", "flushes", "aborts"):
+        first = subprocess.Popen([*argv, f"of the first that {how}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            opened = first.stdout.readline().strip()
+            os.kill(first.pid, signal.SIGSTOP)
+            second = subprocess.run([*argv, f"of the second while it {how}"], input="commits\n", capture_output=True, text=True, timeout=60)
+            os.kill(first.pid, signal.SIGCONT)
+            told, _ = first.communicate(how + "\n", timeout=60)
+            s.record(f"a producer that was stopped {how}", f"first: {opened}\nsecond: {second.stdout}first again: {told}")
+        finally:
+            first.kill()
+            first.wait()
+    s.tool("what is committed", "console-consumer", "--topic", "zombie", "--partition", "0", "--from-beginning", "--isolation-level", "read_committed",
+           "--max-messages", "4", "--timeout-ms", "15000")
 
 
 class Txn:

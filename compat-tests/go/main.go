@@ -43,6 +43,10 @@ func main() {
 	base := client()
 	defer base.Close()
 	admin := kadm.NewClient(base)
+	if len(os.Args) > 2 && os.Args[2] == "transactions" {
+		transactions(ctx, client, admin)
+		return
+	}
 
 	step("create")
 	retention := "3600000"

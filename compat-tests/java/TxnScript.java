@@ -27,7 +27,8 @@ public final class TxnScript {
         boot = args[0];
         admin = Admin.create(props());
         admin.createTopics(List.of(new NewTopic("tx-a", 2, (short) 1), new NewTopic("tx-b", 1, (short) 1), new NewTopic("tx-in", 1, (short) 1),
-            new NewTopic("tx-out", 1, (short) 1), new NewTopic("tx-mix", 1, (short) 1), new NewTopic("tx-late", 1, (short) 1))).all().get();
+            new NewTopic("tx-out", 1, (short) 1), new NewTopic("tx-mix", 1, (short) 1), new NewTopic("tx-late", 1, (short) 1),
+            new NewTopic("tx-steps", 1, (short) 1), new NewTopic("tx-once-in", 1, (short) 1), new NewTopic("tx-once-out", 1, (short) 1))).all().get();
         step("commit", TxnScript::commit);
         step("abort", TxnScript::abort);
         step("an open transaction holds readers back", TxnScript::open);
@@ -40,6 +41,9 @@ public final class TxnScript {
         step("an empty transaction", TxnScript::empty);
         step("one producer, many transactions", TxnScript::many);
         step("after an error the epoch is bumped", TxnScript::bump);
+        step("aborts after every step", TxnScript::abortsEverywhere);
+        step("every record once, whatever is aborted", TxnScript::onceDespiteAborts);
+        step("closed in the middle", TxnScript::closedOpen);
         step("admin lists and describes", TxnScript::describe);
         step("admin fences", TxnScript::adminFences);
         step("admin aborts a hanging transaction", TxnScript::adminAborts);
@@ -349,6 +353,93 @@ public final class TxnScript {
             settle();
             System.out.println("epoch " + admin.describeTransactions(List.of("bump")).description("bump").get().producerEpoch());
         }
+    }
+
+    /** Begins a transaction, takes so many of its steps, and aborts: neither records nor offsets may be seen. */
+    private static void abortsEverywhere() throws Exception {
+        TopicPartition in = new TopicPartition("tx-once-in", 0);
+        ConsumerGroupMetadata group = new ConsumerGroupMetadata("tx-steps-group");
+        try (KafkaProducer<String, String> p = ready("steps")) {
+            List<Body> steps = List.of(() -> { },
+                () -> p.send(new ProducerRecord<>("tx-steps", 0, "k", "unflushed")),
+                p::flush,
+                () -> p.sendOffsetsToTransaction(Map.of(in, new OffsetAndMetadata(7)), group),
+                () -> send(p, "tx-steps", 0, "behind the offsets"),
+                () -> p.sendOffsetsToTransaction(Map.of(in, new OffsetAndMetadata(8)), new ConsumerGroupMetadata("tx-steps-other")));
+            for (int last = 0; last < steps.size(); last++) {
+                p.beginTransaction();
+                for (int i = 0; i <= last; i++) steps.get(i).run();
+                p.abortTransaction();
+                p.beginTransaction();
+                send(p, "tx-steps", 0, "kept after " + last);
+                p.commitTransaction();
+            }
+            p.beginTransaction();
+            p.sendOffsetsToTransaction(Map.of(in, new OffsetAndMetadata(9)), group);
+            p.abortTransaction();
+            settle();
+            System.out.println("offsets " + admin.listConsumerGroupOffsets("tx-steps-group").partitionsToOffsetAndMetadata().get()
+                + " " + admin.listConsumerGroupOffsets("tx-steps-other").partitionsToOffsetAndMetadata().get());
+        }
+        committed("tx-steps");
+    }
+
+    /** Read, transform, write, with every other transaction aborted at another step and read again. */
+    private static void onceDespiteAborts() throws Exception {
+        TopicPartition in = new TopicPartition("tx-once-in", 0);
+        try (KafkaProducer<String, String> p = ready("once"); KafkaConsumer<String, String> c = consumer("tx-once", "read_committed")) {
+            p.beginTransaction();
+            for (int i = 0; i < 40; i++) p.send(new ProducerRecord<>("tx-once-in", 0, "k", "r" + i));
+            p.commitTransaction();
+            c.assign(List.of(in));
+            long next = 0;
+            for (int round = 0; next < 40 && round < 200; round++) {
+                c.seek(in, next);
+                List<ConsumerRecord<String, String>> got = new ArrayList<>();
+                c.poll(Duration.ofMillis(500)).forEach(r -> { if (got.size() < 4) got.add(r); });
+                if (got.isEmpty()) continue;
+                int abortAt = round % 2 == 0 ? round / 2 % 4 : -1;
+                long after = got.get(got.size() - 1).offset() + 1;
+                p.beginTransaction();
+                if (abortAt != 0) for (ConsumerRecord<String, String> r : got) p.send(new ProducerRecord<>("tx-once-out", 0, "k", r.value()));
+                if (abortAt < 0 || abortAt >= 2) p.sendOffsetsToTransaction(Map.of(in, new OffsetAndMetadata(after)), c.groupMetadata());
+                if (abortAt == 3) p.flush();
+                if (abortAt >= 0) p.abortTransaction(); else p.commitTransaction();
+                settle();
+                OffsetAndMetadata committed = c.committed(Collections.singleton(in)).get(in);
+                next = committed == null ? 0 : committed.offset();
+            }
+            System.out.println("next " + next);
+        }
+        committed("tx-once-out");
+    }
+
+    private static void closedOpen() throws Exception {
+        KafkaProducer<String, String> p = ready("closed");
+        p.beginTransaction();
+        send(p, "tx-steps", 0, "left open");
+        p.close(Duration.ZERO);
+        try (KafkaProducer<String, String> q = ready("closed")) {
+            q.beginTransaction();
+            send(q, "tx-steps", 0, "of the one behind it");
+            q.commitTransaction();
+            System.out.println("epoch " + admin.describeTransactions(List.of("closed")).description("closed").get().producerEpoch());
+        }
+        committed("tx-steps");
+    }
+
+    /** What read_committed sees, without offsets: aborted records that were never flushed take none. */
+    private static void committed(String topic) throws Exception {
+        settle();
+        TopicPartition tp = new TopicPartition(topic, 0);
+        List<String> seen = new ArrayList<>();
+        try (KafkaConsumer<String, String> c = consumer(null, "read_committed")) {
+            c.assign(List.of(tp));
+            c.seekToBeginning(List.of(tp));
+            long end = c.endOffsets(List.of(tp)).get(tp), until = System.currentTimeMillis() + 20000;
+            while (c.position(tp) < end && System.currentTimeMillis() < until) c.poll(Duration.ofMillis(200)).forEach(r -> seen.add(r.value()));
+        }
+        System.out.println(topic + " " + seen);
     }
 
     private static void describe() throws Exception {

@@ -4,8 +4,11 @@
 //! measures. Latency counts from the moment a request was *meant* to leave (no coordinated omission). Each run prints
 //! one line of JSON. One thread drives all connections of a run, apart from the consumers, which have one each.
 
+mod call;
 mod consume;
 mod produce;
+mod rebalance;
+mod transactions;
 mod wire;
 mod writable;
 
@@ -35,6 +38,10 @@ enum Mode {
     Fanout(FanoutArgs),
     /// Opens connections and keeps them.
     Idle(IdleArgs),
+    /// Producers that commit one transaction after the other.
+    Transactions(TransactionsArgs),
+    /// A large group of which one member after the other leaves and comes again.
+    Rebalance(RebalanceArgs),
     /// Waits until every partition takes a record: how long a failover takes.
     Writable(WritableArgs),
 }
@@ -156,6 +163,44 @@ struct WritableArgs {
     seconds: f64,
 }
 
+#[derive(Args, Clone)]
+struct TransactionsArgs {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value_t = 8)]
+    producers: usize,
+    /// Records of a transaction, in one batch.
+    #[arg(long, default_value_t = 1)]
+    records: i32,
+    #[arg(long, default_value_t = 100)]
+    record_size: usize,
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Before a producer that was told CONCURRENT_TRANSACTIONS asks again. Java's waits 20 ms.
+    #[arg(long, default_value_t = 1.0)]
+    backoff_ms: f64,
+}
+
+#[derive(Args, Clone)]
+struct RebalanceArgs {
+    /// The topic's name is the group's, too; the topic need not exist.
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value_t = 500)]
+    members: usize,
+    #[arg(long, default_value = "range")]
+    assignor: String,
+    /// Members that leave and come again, one after the other.
+    #[arg(long, default_value_t = 10)]
+    rounds: usize,
+    /// Partitions of each member.
+    #[arg(long, default_value_t = 4)]
+    owned: i32,
+    /// Between two rounds.
+    #[arg(long, default_value_t = 0)]
+    pause_ms: u64,
+}
+
 fn main() -> Result<()> {
     let line = match Cli::parse().mode {
         Mode::Produce(args) => produce::large(&args)?,
@@ -163,6 +208,8 @@ fn main() -> Result<()> {
         Mode::Consume(args) => consume::all(&args)?,
         Mode::Fanout(args) => consume::fanout(&args)?,
         Mode::Idle(args) => idle(&args)?,
+        Mode::Transactions(args) => transactions::all(&args)?,
+        Mode::Rebalance(args) => rebalance::all(&args)?,
         Mode::Writable(args) => writable::all(&args)?,
     };
     println!("{line}");

@@ -9,6 +9,9 @@ pub const CORRELATION_AT: usize = 8;
 pub const FIRST_VALUE_AT: usize = 61 + 8;
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
+const PRODUCER_ID_AT: usize = 43;
+const SEQUENCE_AT: usize = 53;
+const TRANSACTIONAL: u8 = 0x10;
 
 fn uvarint(out: &mut BytesMut, mut n: u64) {
     while n >= 0x80 {
@@ -29,11 +32,21 @@ fn compact_string(out: &mut BytesMut, text: &str) {
 
 /// A batch of equal records of which the whole is about `bytes` long; at least one record.
 pub fn batch(record_size: usize, bytes: usize, timestamp_ms: i64) -> BytesMut {
+    batch_while(record_size, timestamp_ms, |count, length| count == 0 || length + record_size + 80 <= bytes)
+}
+
+/// A batch of so many equal records.
+pub fn batch_of(record_size: usize, records: i64, timestamp_ms: i64) -> BytesMut {
+    batch_while(record_size, timestamp_ms, |count, _| count < records)
+}
+
+/// `has_room` is asked with the number of records and their bytes before each record.
+fn batch_while(record_size: usize, timestamp_ms: i64, has_room: impl Fn(i64, usize) -> bool) -> BytesMut {
     let mut records = BytesMut::new();
     let mut count = 0;
     // Values that don't all look alike, without a random generator's cost or dependence on a seed.
     let value: Vec<u8> = (0..record_size).map(|i| (i * 31 % 251) as u8).collect();
-    while count == 0 || records.len() + record_size + 80 <= bytes {
+    while has_room(count, records.len()) {
         let mut body = BytesMut::with_capacity(record_size + 16);
         body.put_u8(0);
         varint(&mut body, 0);
@@ -71,6 +84,19 @@ pub fn seal(batch: &mut [u8]) {
     batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
 }
 
+/// Makes a batch a transactional one of a producer. Its checksum is that of the next [`stamp_sequence`].
+pub fn stamp_producer(batch: &mut [u8], producer_id: i64, epoch: i16) {
+    batch[ATTRIBUTES_AT + 1] |= TRANSACTIONAL;
+    batch[PRODUCER_ID_AT..PRODUCER_ID_AT + 8].copy_from_slice(&producer_id.to_be_bytes());
+    batch[PRODUCER_ID_AT + 8..SEQUENCE_AT].copy_from_slice(&epoch.to_be_bytes());
+}
+
+/// Writes a batch's base sequence and checksum.
+pub fn stamp_sequence(batch: &mut [u8], sequence: i32) {
+    batch[SEQUENCE_AT..SEQUENCE_AT + 4].copy_from_slice(&sequence.to_be_bytes());
+    seal(batch);
+}
+
 fn header(out: &mut BytesMut, key: i16, version: i16) {
     out.put_i32(0);
     out.put_i16(key);
@@ -81,7 +107,8 @@ fn header(out: &mut BytesMut, key: i16, version: i16) {
     out.put_u8(0);
 }
 
-fn finish(mut out: BytesMut) -> BytesMut {
+/// Writes a frame's length.
+pub fn finish(mut out: BytesMut) -> BytesMut {
     let size = out.len() as i32 - 4;
     out[..4].copy_from_slice(&size.to_be_bytes());
     out
@@ -89,9 +116,23 @@ fn finish(mut out: BytesMut) -> BytesMut {
 
 /// A Produce v9 frame for one partition, and where in it the batch begins.
 pub fn produce(topic: &str, partition: i32, acks: i16, batch: &[u8]) -> (BytesMut, usize) {
-    let mut out = BytesMut::with_capacity(batch.len() + topic.len() + 64);
+    produce_in(None, topic, partition, acks, batch)
+}
+
+/// As [`produce`], in a transaction.
+pub fn produce_in(
+    transactional_id: Option<&str>,
+    topic: &str,
+    partition: i32,
+    acks: i16,
+    batch: &[u8],
+) -> (BytesMut, usize) {
+    let mut out = BytesMut::with_capacity(batch.len() + topic.len() + 128);
     header(&mut out, 0, 9);
-    uvarint(&mut out, 0);
+    match transactional_id {
+        Some(id) => compact_string(&mut out, id),
+        None => uvarint(&mut out, 0),
+    }
     out.put_i16(acks);
     out.put_i32(30_000);
     uvarint(&mut out, 2);
