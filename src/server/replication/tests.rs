@@ -310,9 +310,9 @@ async fn a_consumer_reads_from_the_replica_in_its_rack() {
     assert_eq!((at_leader.error, at_leader.high_watermark), (ErrorCode::None, 2));
     let at_follower = cluster.at(2).1.services().replicas.fetch(&params("rack-2"), &wants).await.remove(0);
     assert_eq!((at_follower.preferred_read_replica, at_follower.error), (None, ErrorCode::None));
-    assert!(at_follower.records.len() > 0 && at_follower.high_watermark == 2);
+    assert!(!at_follower.records.is_empty() && at_follower.high_watermark == 2);
     let near = cluster.at(1).1.services().replicas.fetch(&params("rack-1"), &wants).await.remove(0);
-    assert!(near.preferred_read_replica.is_none() && near.records.len() > 0);
+    assert!(near.preferred_read_replica.is_none() && !near.records.is_empty());
     cluster.stop().await;
 }
 
