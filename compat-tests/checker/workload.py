@@ -15,13 +15,17 @@ import sys
 import threading
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition, libversion
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import history
 
 QUIET = {"log_level": 0, "error_cb": lambda _: None, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 1000, "socket.connection.setup.timeout.ms": 2000,
          "socket.timeout.ms": 10000, "topic.metadata.refresh.interval.ms": 5000}
+if libversion()[1] >= 0x020B0000:
+    # When no broker is up, librdkafka forgets those it knows and begins anew (KIP-899), and a request queued at a forgotten one waits
+    # there until the transaction has run out of time: the workload would mostly stand still.
+    QUIET["metadata.recovery.strategy"] = "none"
 ACTIVE_KEYS = 8
 WRITES_PER_KEY = 400
 
@@ -453,9 +457,12 @@ def main():
     parser.add_argument("--min-isr", type=int, default=1)
     parser.add_argument("--slow", type=float, default=0.2, help="share of transactions that dawdle")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--debug", help="librdkafka debug contexts, to stderr")
     options = parser.parse_args()
     options.prefix = options.prefix or options.kind
     random.seed(options.seed)
+    if options.debug:
+        QUIET.update({"debug": options.debug, "log_level": 7})
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     keys, writer = Keys(options), history.Writer(options.out)
