@@ -65,7 +65,6 @@ fn tell(seed: u64) -> Told {
 }
 
 #[test]
-#[ignore = "needs the controller of several brokers"]
 fn acknowledged_records_survive() {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let seeds = match number("SIM_SEED") {
