@@ -63,7 +63,7 @@ impl ClusterStore {
         let found = join_all(paths::PERSISTENT.iter().map(|path| self.store.exists(path, false))).await;
         for (path, found) in paths::PERSISTENT.iter().zip(found) {
             if found?.is_none() {
-                self.create_recursive(path, Bytes::new()).await?;
+                self.ensure(path).await?;
             }
         }
         Ok(())
@@ -121,6 +121,14 @@ impl ClusterStore {
             }
         }
         self.store.create(path, data, CreateMode::Persistent).await.map(drop)
+    }
+
+    /// Creates an empty node and its parents, unless another broker that starts just now was faster.
+    async fn ensure(&self, path: &str) -> Result<(), CoordinationError> {
+        match self.create_recursive(path, Bytes::new()).await {
+            Err(CoordinationError::NodeExists(_)) => Ok(()),
+            other => other,
+        }
     }
 
     /// Overwrites a node, or creates it with its parents.
