@@ -1,6 +1,7 @@
 """A ZooKeeper and several brokers of any mix of kinds on this host, what goes wrong with them, and what must hold."""
 import glob
 import json
+import logging
 import os
 import shutil
 import struct
@@ -22,6 +23,7 @@ class ZkView:
 
     def __init__(self, connect):
         from kazoo.client import KazooClient
+        logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         self.client = KazooClient(connect)
         self.client.start(30)
 
