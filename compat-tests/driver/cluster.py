@@ -1,6 +1,7 @@
 """A ZooKeeper and several brokers of any mix of kinds on this host, what goes wrong with them, and what must hold."""
 import glob
 import json
+import logging
 import os
 import shutil
 import struct
@@ -22,6 +23,7 @@ class ZkView:
 
     def __init__(self, connect):
         from kazoo.client import KazooClient
+        logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         self.client = KazooClient(connect)
         self.client.start(30)
 
@@ -146,6 +148,9 @@ class Cluster:
                 contents[number] = b"".join(open(path, "rb").read() for path in sorted(glob.glob(os.path.join(folder, "*.log"))))
                 with open(os.path.join(folder, "leader-epoch-checkpoint")) as text:
                     epochs[number] = text.read().split()[2:]
+                # A leader notes its epoch when it takes over, a follower with the first record of it.
+                while epochs[number] and int(epochs[number][-1]) >= _end_offset(contents[number]):
+                    del epochs[number][-2:]
             size = min(map(len, contents.values()))
             first = next(iter(contents))
             for number, content in contents.items():
@@ -178,6 +183,15 @@ def _batch_at(content, at):
             return base
         position += 12 + length
     return None
+
+
+def _end_offset(content):
+    position = end = 0
+    while position + 61 <= len(content):
+        base, length = struct.unpack(">qi", content[position:position + 12])
+        end = base + struct.unpack(">i", content[position + 23:position + 27])[0] + 1
+        position += 12 + length
+    return end
 
 
 def tool(main, *args, timeout=60):

@@ -68,7 +68,7 @@ impl ClusterStore {
     pub async fn generate_broker_id(&self, reserved_max: BrokerId) -> Result<BrokerId, CoordinationError> {
         let stat = match self.store.set(paths::BROKER_SEQ_ID, Bytes::new(), None).await {
             Err(CoordinationError::NoNode(_)) => {
-                self.create_recursive(paths::BROKER_SEQ_ID, Bytes::new()).await?;
+                self.ensure(paths::BROKER_SEQ_ID).await?;
                 self.store.set(paths::BROKER_SEQ_ID, Bytes::new(), None).await?
             }
             other => other?,

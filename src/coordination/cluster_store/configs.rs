@@ -58,10 +58,7 @@ impl ClusterStore {
             Err(CoordinationError::NoNode(_)) => {}
             other => return other.map(drop),
         }
-        match self.create_recursive(paths::CONFIG_CHANGES, Bytes::new()).await {
-            Ok(()) | Err(CoordinationError::NodeExists(_)) => {}
-            Err(fault) => return Err(fault),
-        }
+        self.ensure(paths::CONFIG_CHANGES).await?;
         self.store.create(&announcement, data, CreateMode::PersistentSequential).await.map(drop)
     }
 

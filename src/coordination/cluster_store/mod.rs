@@ -63,13 +63,8 @@ impl ClusterStore {
     pub async fn create_persistent_paths(&self) -> Result<(), CoordinationError> {
         let found = join_all(paths::PERSISTENT.iter().map(|path| self.store.exists(path, false))).await;
         for (path, found) in paths::PERSISTENT.iter().zip(found) {
-            if found?.is_some() {
-                continue;
-            }
-            match self.create_recursive(path, Bytes::new()).await {
-                // Brokers that start together create them together.
-                Ok(()) | Err(CoordinationError::NodeExists(_)) => {}
-                Err(fault) => return Err(fault),
+            if found?.is_none() {
+                self.ensure(path).await?;
             }
         }
         Ok(())
@@ -127,6 +122,14 @@ impl ClusterStore {
             }
         }
         self.store.create(path, data, CreateMode::Persistent).await.map(drop)
+    }
+
+    /// Creates an empty node and its parents, unless another broker that starts just now was faster.
+    async fn ensure(&self, path: &str) -> Result<(), CoordinationError> {
+        match self.create_recursive(path, Bytes::new()).await {
+            Err(CoordinationError::NodeExists(_)) => Ok(()),
+            other => other,
+        }
     }
 
     /// Overwrites a node, or creates it with its parents.

@@ -41,6 +41,16 @@ async fn a_new_cluster_gets_its_paths_and_one_id() {
     assert_eq!(cluster.cluster_id_or_create(None).await.unwrap(), "adopted");
 }
 
+/// Each finds the paths missing, and one of them is the first to create them.
+#[tokio::test]
+async fn brokers_that_start_together_share_the_making_of_the_paths() {
+    let (store, cluster) = cluster().await;
+    let other = ClusterStore::new(store.new_session());
+    cluster.ensure("/admin/late").await.unwrap();
+    other.ensure("/admin/late").await.unwrap();
+    assert!(matches!(other.create_recursive("/admin/late", Bytes::new()).await, Err(CoordinationError::NodeExists(_))));
+}
+
 #[tokio::test]
 async fn a_broker_registers_and_keeps_others_out() {
     let (store, cluster) = cluster().await;
