@@ -111,6 +111,20 @@ def create(broker, *topics):
         connection.call(19, 4, {"timeoutMs": 20000, "Topics": [{"Name": t, "NumPartitions": PARTITIONS, "ReplicationFactor": 1} for t in topics]})
 
 
+def end_offsets(broker, topic):
+    """The sum over the partitions, uncommitted records included."""
+    with broker.connect(30) as connection:
+        answer = connection.call(2, 5, {"ReplicaId": -1, "IsolationLevel": 0, "Topics": [{"Name": topic, "Partitions": [
+            {"PartitionIndex": p, "CurrentLeaderEpoch": -1, "Timestamp": -1} for p in range(PARTITIONS)]}]})
+    return sum(partition["Offset"] for partition in answer["Topics"][0]["Partitions"])
+
+
+def wait_for_work(broker, topic):
+    """Until more of the output is written than before: who is killed now is killed at work."""
+    before = end_offsets(broker, topic)
+    return eventually(lambda: end_offsets(broker, topic) > before + 100, 30, 0.02)
+
+
 def clean(s):
     """On both sides: what Streams makes of the broker, and its counts."""
     folder = os.path.join(s.folder, "streams")
@@ -167,25 +181,25 @@ def kills(run, name):
         check("it runs again without its local state", app.running(), app.process.tail())
         check("the counts come back from the changelog", app.restored() > 0, app.process.tail())
 
-        more = lines(3, 1200)
-        writer = Writer(broker, folder, "lines", more, 200)
+        more = lines(3, 2400)
+        writer = Writer(broker, folder, "lines", more, 300)
         text += more
         time.sleep(2.5)
         broker.kill()
         if broker.kind == "kafka":
             time.sleep(8)  # until ZooKeeper forgets the dead broker's session
         broker.start()
-        time.sleep(1.5)
+        check("it goes on with the new broker", wait_for_work(broker, "counts"), app.process.tail())
         app.kill()
         app = start("second")
         check("a new instance takes over from a killed one", app.running(), app.process.tail())
         check("input is taken over the broker's death", writer.all_acked(), writer.said)
         check("every count once after both were killed", not (why := wrong(seen_at_least(text), words_of(text))), why)
 
-        more = lines(4, 400)
+        more = lines(4, 1000)
         writer = Writer(broker, folder, "lines", more, 400)
         text += more
-        time.sleep(1.2)
+        check("it works when it is killed", wait_for_work(broker, "counts"), app.process.tail())
         app.kill()
         app = start("second")
         check("it takes up its own folder after kill -9", app.running(), app.process.tail())
