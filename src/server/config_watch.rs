@@ -110,6 +110,8 @@ impl ConfigWatch {
             return Ok(());
         }
         self.configs.refresh(&self.services.cluster, &[topic]).await?;
+        // It may be allowed now to be led by whoever is there.
+        self.services.controller.unclean_election_enabled(Some(topic.into())).await;
         self.services.replicas.update_topic_config(topic, &self.configs.log_config(topic));
         Ok(())
     }
@@ -122,6 +124,7 @@ impl ConfigWatch {
         let Some(change) = load_layer(&self.services, entity).await? else { return Ok(()) };
         apply_replication_rates(&self.services);
         if change.affects_logs() {
+            self.services.controller.unclean_election_enabled(None).await;
             for topic in self.configs.topics() {
                 self.services.replicas.update_topic_config(&topic, &self.configs.log_config(&topic));
             }

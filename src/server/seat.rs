@@ -16,6 +16,7 @@ use crate::{
     config::DynamicConfig,
     controller::{CommandQueue, Controller, ControllerConfig, channels::ChannelConfig, output::ControllerOutput},
     coordination::{ClusterStore, CoordinationError, SessionEvent, znode::broker::BrokerRegistration},
+    metadata::Endpoint,
 };
 
 /// Pause before registering is tried again.
@@ -35,6 +36,15 @@ pub struct Seat {
 impl Seat {
     /// Registers for the first time; that another session holds the id is a reason not to start.
     pub async fn register(&self) -> Result<(), CoordinationError> {
+        let brokers = self.cluster.brokers(false).await?;
+        let others = brokers.iter().filter(|broker| broker.id != self.registration.id);
+        let is_taken = |mine: &&Endpoint| {
+            let mut taken = others.clone().flat_map(|broker| &broker.endpoints);
+            mine.port != 0 && taken.any(|it| it.host == mine.host && it.port == mine.port)
+        };
+        if let Some(Endpoint { host, port, .. }) = self.registration.endpoints.iter().find(is_taken) {
+            return Err(CoordinationError::Store(format!("{host}:{port} is advertised by another broker")));
+        }
         register(&self.cluster, &self.registration, &self.broker_epoch).await
     }
 
