@@ -80,6 +80,7 @@ api_table! {
     typed 28 TxnOffsetCommit         0..=4  => transaction::txn_offset_commit;
     typed 32 DescribeConfigs         0..=4  => admin::describe_configs;
     typed 33 AlterConfigs            0..=2  => admin::alter_configs;
+    typed 34 AlterReplicaLogDirs     0..=2  => admin::alter_replica_log_dirs;
     typed 35 DescribeLogDirs         0..=4  => admin::describe_log_dirs;
     typed 37 CreatePartitions        0..=3  => admin::create_partitions;
     typed 42 DeleteGroups            0..=2  => group::delete_groups;

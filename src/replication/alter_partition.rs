@@ -192,7 +192,7 @@ impl ReplicaManager {
     /// Sends a proposal of a leader here; one that cannot be sent is taken back.
     pub(super) fn propose(&self, tp: &TopicPartition, proposal: AlterPartition) {
         let Ok(partition) = self.partition(tp) else { return };
-        let topic_id = partition.log.topic_id().unwrap_or_default();
+        let topic_id = partition.log().topic_id().unwrap_or_default();
         if !self.alter_partitions.submit(tp, topic_id, proposal.clone()) {
             partition.change(|state| state.isr_altered(&proposal, Err(ErrorCode::OperationNotAttempted)));
         }
@@ -219,7 +219,7 @@ impl ReplicaManager {
                 tracing::info!(partition = %tp, ?isr, partition_epoch = state.partition_epoch(), "the ISR is changed");
                 let changes = if isr.len() > before { &self.metrics.isr_expands } else { &self.metrics.isr_shrinks };
                 changes.mark(1);
-                let min_isr = partition.log.config().min_insync_replicas;
+                let min_isr = partition.log().config().min_insync_replicas;
                 if let Some(offset) = partition.advance_high_watermark(&state, now, min_isr) {
                     drop(state);
                     self.high_watermark_moved(partition.key, offset, usize::MAX);

@@ -116,7 +116,7 @@ impl ReplicaManager {
         acks: i16,
         required_offset: Offset,
     ) -> Option<(PartitionKey, TopicPartition, Offset)> {
-        let pending = acks == -1 && partition.log.high_watermark() < required_offset;
+        let pending = acks == -1 && partition.log().high_watermark() < required_offset;
         pending.then_some((partition.key, topic_partition, required_offset))
     }
 
@@ -127,7 +127,7 @@ impl ReplicaManager {
                 let mut result = AppendResult::failed(code);
                 if code == ErrorCode::NotEnoughReplicas {
                     counters.iter().for_each(|counters| counters.failed_produce_requests.mark(1));
-                    result.log_start_offset = partition.log.log_start_offset();
+                    result.log_start_offset = partition.log().log_start_offset();
                 }
                 return result;
             }
@@ -143,7 +143,7 @@ impl ReplicaManager {
             code => {
                 tracing::debug!(partition = %partition.topic_partition, %code, %failure, "append refused");
                 counters.iter().for_each(|counters| counters.failed_produce_requests.mark(1));
-                result.log_start_offset = partition.log.log_start_offset();
+                result.log_start_offset = partition.log().log_start_offset();
             }
         }
         if let StorageError::Refused { message, record_errors, .. } = failure {
@@ -186,10 +186,10 @@ impl ReplicaManager {
         if !state.is_leader() {
             return Some(ErrorCode::NotLeaderOrFollower);
         }
-        if partition.log.high_watermark() < one.required_offset {
+        if partition.log().high_watermark() < one.required_offset {
             return None;
         }
-        let enough = state.effective_min_isr(partition.log.config().min_insync_replicas) <= state.isr().maximal_len();
+        let enough = state.effective_min_isr(partition.log().config().min_insync_replicas) <= state.isr().maximal_len();
         Some(if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend })
     }
 }

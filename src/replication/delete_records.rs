@@ -34,19 +34,19 @@ impl ReplicaManager {
         if !state.is_leader() {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        if !partition.log.config().cleanup_delete {
+        if !partition.log().config().cleanup_delete {
             return Err(ErrorCode::PolicyViolation);
         }
-        let high_watermark = partition.log.high_watermark();
+        let high_watermark = partition.log().high_watermark();
         let requested = if offset == HIGH_WATERMARK { high_watermark } else { offset };
         if !(0..=high_watermark).contains(&requested) {
             return Err(ErrorCode::OffsetOutOfRange);
         }
         partition
-            .log
+            .log()
             .advance_log_start_offset(requested, self.clock.now_ms())
             .map_err(|failure| self.note_failure(tp, &failure))?;
-        let low_watermark = state.low_watermark(partition.log.log_start_offset());
+        let low_watermark = state.low_watermark(partition.log().log_start_offset());
         drop(state);
         self.delayed_delete.changed(partition.key, low_watermark);
         Ok((requested, low_watermark))

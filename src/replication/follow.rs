@@ -56,24 +56,24 @@ impl Partition {
     ) -> Result<(FollowerAppend, Option<Offset>), FollowerFailure> {
         let state = self.state();
         self.check_follower(&state, asked)?;
-        let end = self.log.log_end_offset();
+        let end = self.log().log_end_offset();
         if end != asked.fetch_offset {
             return Err(FollowerFailure::Mismatch { log_end_offset: end });
         }
         let mut last_epoch = None;
         if !records.is_empty() {
-            if self.log.log_start_offset() == end {
+            if self.log().log_start_offset() == end {
                 self.begin_within_batch(&records, end).map_err(refusal)?;
             }
-            let info = self.log.append_as_follower(records, now).map_err(refusal)?;
-            last_epoch = if info.bytes > 0 { self.log.latest_epoch() } else { None };
+            let info = self.log().append_as_follower(records, now).map_err(refusal)?;
+            last_epoch = if info.bytes > 0 { self.log().latest_epoch() } else { None };
         }
-        let before = self.log.high_watermark();
-        let after = if high_watermark == before { before } else { self.log.update_high_watermark(high_watermark) };
-        if leader_log_start > self.log.log_start_offset() {
-            self.log.advance_log_start_offset(leader_log_start, now).map_err(refusal)?;
+        let before = self.log().high_watermark();
+        let after = if high_watermark == before { before } else { self.log().update_high_watermark(high_watermark) };
+        if leader_log_start > self.log().log_start_offset() {
+            self.log().advance_log_start_offset(leader_log_start, now).map_err(refusal)?;
         }
-        let next_offset = self.log.log_end_offset();
+        let next_offset = self.log().log_end_offset();
         Ok((FollowerAppend { next_offset, last_epoch }, (after != before).then_some(after)))
     }
 
@@ -82,7 +82,7 @@ impl Partition {
     fn begin_within_batch(&self, records: &[u8], end: Offset) -> Result<(), StorageError> {
         let Ok(first) = BatchHeader::parse(records) else { return Ok(()) };
         if first.base_offset < end && first.last_offset() >= end {
-            self.log.truncate_fully_and_start_at(first.base_offset)?;
+            self.log().truncate_fully_and_start_at(first.base_offset)?;
         }
         Ok(())
     }
@@ -105,11 +105,15 @@ impl Partition {
 
     /// Where following begins (`ReplicaManager.initialFetchOffset`).
     fn initial_fetch_state(&self) -> InitialFetchState {
-        let last_fetched_epoch = self.log.latest_epoch();
+        let last_fetched_epoch = self.log().latest_epoch();
         InitialFetchState {
-            topic_id: self.log.topic_id().unwrap_or_default(),
+            topic_id: self.log().topic_id().unwrap_or_default(),
             leader_epoch: self.state().leader_epoch(),
-            offset: if last_fetched_epoch.is_some() { self.log.log_end_offset() } else { self.log.high_watermark() },
+            offset: if last_fetched_epoch.is_some() {
+                self.log().log_end_offset()
+            } else {
+                self.log().high_watermark()
+            },
             last_fetched_epoch,
         }
     }
@@ -158,7 +162,7 @@ impl ReplicaManager {
     }
 
     fn is_follower_throttled(&self, partition: &Partition) -> bool {
-        let replicas = &partition.log.config().follower_replication_throttled_replicas;
+        let replicas = &partition.log().config().follower_replication_throttled_replicas;
         is_throttled(replicas, partition.topic_partition.partition, self.config.broker_id)
     }
 
@@ -170,8 +174,8 @@ impl ReplicaManager {
         leader: EpochEndOffset,
     ) -> Result<Offset, FollowerFailure> {
         let Ok(partition) = self.partition(tp) else { return Err(FollowerFailure::Outdated) };
-        let local = partition.log.end_offset_for_epoch(leader.leader_epoch);
-        let cut = truncation(leader, local, partition.log.log_end_offset(), asked.fetch_offset);
+        let local = partition.log().end_offset_for_epoch(leader.leader_epoch);
+        let cut = truncation(leader, local, partition.log().log_end_offset(), asked.fetch_offset);
         tracing::info!(partition = %tp, ?leader, ?cut, "the leader's log parts from ours");
         self.truncate_follower_to(tp, asked, cut.offset)?;
         Ok(cut.offset)
@@ -184,11 +188,13 @@ impl ReplicaManager {
         offset: Offset,
     ) -> Result<(), FollowerFailure> {
         let Ok(partition) = self.partition(tp) else { return Err(FollowerFailure::Outdated) };
-        let high_watermark = partition.log.high_watermark();
+        let high_watermark = partition.log().high_watermark();
         if offset < high_watermark {
             tracing::warn!(partition = %tp, offset, high_watermark, "truncating below the high watermark");
         }
-        let cut = partition.as_follower(asked, || partition.log.truncate_to(offset).map(|_| ()));
+        let cut = self.with_copy_cut(tp, offset, || {
+            partition.as_follower(asked, || partition.log().truncate_to(offset).map(|_| ()))
+        });
         cut.map_err(|failure| self.note_follower_failure(&partition, failure))
     }
 
@@ -200,7 +206,8 @@ impl ReplicaManager {
         offset: Offset,
     ) -> Result<(), FollowerFailure> {
         let Ok(partition) = self.partition(tp) else { return Err(FollowerFailure::Outdated) };
-        let begun = partition.as_follower(asked, || partition.log.truncate_fully_and_start_at(offset));
+        // A copy begins anew by itself when it finds itself outside the log.
+        let begun = partition.as_follower(asked, || partition.log().truncate_fully_and_start_at(offset));
         begun.map_err(|failure| self.note_follower_failure(&partition, failure))
     }
 

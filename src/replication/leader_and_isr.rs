@@ -118,6 +118,7 @@ impl ReplicaManager {
         let topic_metrics = self.topic_stats.topic(&tp.topic);
         let partition = Arc::new(Partition::new(self.new_key(), tp.clone(), log, topic_metrics, state));
         self.partitions.insert(&tp.topic, tp.partition, HostedPartition::Online(Arc::clone(&partition)));
+        self.resume_move(tp);
         Ok(partition)
     }
 
@@ -135,7 +136,7 @@ impl ReplicaManager {
         let config = Arc::new(config.clone());
         let now = self.clock.now_ms();
         for partition in self.partitions.of_topic(topic) {
-            partition.log.update_config(Arc::clone(&config));
+            partition.log().update_config(Arc::clone(&config));
             // A smaller min.insync.replicas may commit what waits.
             let moved = partition.advance_high_watermark(&partition.state(), now, config.min_insync_replicas);
             if let Some(offset) = moved {
@@ -164,7 +165,7 @@ impl ReplicaManager {
 /// most a topic id to a log that has none (KIP-516).
 fn check_against(partition: &Partition, change: &PartitionStateChange) -> Result<(), ErrorCode> {
     let tp = &partition.topic_partition;
-    let known_id = partition.log.topic_id();
+    let known_id = partition.log().topic_id();
     if !change.topic_id.is_nil() && known_id.is_some_and(|id| id != change.topic_id) {
         tracing::error!(partition = %tp, log = ?known_id, controller = %change.topic_id, "topic ids differ");
         return Err(ErrorCode::InconsistentTopicId);
@@ -175,7 +176,7 @@ fn check_against(partition: &Partition, change: &PartitionStateChange) -> Result
     }
     if change.leader_epoch == current && known_id.is_none() && !change.topic_id.is_nil() {
         return Err(partition
-            .log
+            .log()
             .assign_topic_id(change.topic_id)
             .map_or_else(|failure| failure.code(), |()| ErrorCode::None));
     }

@@ -65,7 +65,7 @@ impl ReplicaManager {
     ) -> Result<Vec<Offset>, ErrorCode> {
         let partition = self.partition(tp)?;
         partition.check(NO_LEADER_EPOCH, only_leader)?;
-        let log = &partition.log;
+        let log = partition.log();
         let (start, now) = (log.log_start_offset(), self.clock.now_ms());
         let last_has_records = log.segments().last().is_some_and(|last| last.size_bytes > 0);
         let changed = log.segments_changed();
@@ -86,7 +86,7 @@ impl ReplicaManager {
     ) -> Result<Option<OffsetAndEpoch>, ErrorCode> {
         let partition = self.partition(tp)?;
         partition.check(current_leader_epoch, true)?;
-        Ok(partition.log.end_offset_for_epoch(epoch))
+        Ok(partition.log().end_offset_for_epoch(epoch))
     }
 }
 
@@ -101,7 +101,7 @@ fn offset_for_timestamp(
         Ok(epoch) => epoch,
         Err(code) => return Ok(Err(code)),
     };
-    let log = &partition.log;
+    let log = partition.log();
     let limits = Limits {
         last_fetchable: match isolation {
             Some(FetchIsolation::TxnCommitted) => log.last_stable_offset(),
@@ -112,7 +112,7 @@ fn offset_for_timestamp(
     };
     let found = match timestamp {
         LATEST_TIMESTAMP => return Ok(limits.latest(leader_epoch)),
-        EARLIEST_TIMESTAMP | EARLIEST_LOCAL_TIMESTAMP => return Ok(Ok(earliest(log))),
+        EARLIEST_TIMESTAMP | EARLIEST_LOCAL_TIMESTAMP => return Ok(Ok(earliest(&log))),
         LATEST_TIERED_TIMESTAMP => {
             Some(TimestampAndOffset { timestamp: NO_TIMESTAMP, offset: NO_OFFSET, leader_epoch: NO_LEADER_EPOCH })
         }

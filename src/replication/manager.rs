@@ -19,6 +19,7 @@ use super::{
     },
     fetcher::{FetcherManager, FetcherSetup},
     hosted::Partition,
+    moves::Moves,
     partitions::{HostedPartition, Partitions},
     throttle::ReplicationQuota,
 };
@@ -151,6 +152,7 @@ pub struct ReplicaManager {
     pub(super) alter_partitions: AlterPartitionManager,
     /// `replica.selector.class` is the rack aware one: consumers are sent to replicas near them (KIP-392).
     rack_aware: AtomicBool,
+    pub(super) moves: Moves,
     pub(super) leader_quota: ReplicationQuota,
     pub(super) follower_quota: ReplicationQuota,
     next_key: AtomicU64,
@@ -188,6 +190,7 @@ impl ReplicaManager {
             inter_broker_listener: OnceLock::new(),
             alter_partitions: AlterPartitionManager::default(),
             rack_aware: AtomicBool::new(false),
+            moves: Moves::default(),
             leader_quota: ReplicationQuota::default(),
             follower_quota: ReplicationQuota::default(),
             next_key: AtomicU64::new(0),
@@ -237,20 +240,20 @@ impl ReplicaManager {
     ) -> Result<(Arc<UnifiedLog>, LeaderEpoch), ErrorCode> {
         let partition = self.partition(tp)?;
         let epoch = partition.check(current_leader_epoch, true)?;
-        Ok((Arc::clone(&partition.log), epoch))
+        Ok((partition.log().clone(), epoch))
     }
 
     /// The log of a partition hosted here, whoever leads it.
     pub fn local_log(&self, topic: &str, partition: i32) -> Option<Arc<UnifiedLog>> {
         match self.partitions.get(topic, partition)? {
-            HostedPartition::Online(partition) => Some(Arc::clone(&partition.log)),
+            HostedPartition::Online(partition) => Some(partition.log().clone()),
             HostedPartition::Offline => None,
         }
     }
 
     /// As [`Self::local_log`], with the code to answer where there is none.
     pub fn any_log(&self, tp: &TopicPartition) -> Result<Arc<UnifiedLog>, ErrorCode> {
-        self.partition(tp).map(|partition| Arc::clone(&partition.log))
+        self.partition(tp).map(|partition| partition.log().clone())
     }
 
     #[must_use]
@@ -280,7 +283,7 @@ impl ReplicaManager {
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let online = self.partitions.online();
         let counted = |is: &dyn Fn(&Partition, i32) -> bool| {
-            count(online.iter().filter(|p| is(p, p.log.config().min_insync_replicas)).count())
+            count(online.iter().filter(|p| is(p, p.log().config().min_insync_replicas)).count())
         };
         let offline = self.partitions.offline_count();
         self.metrics.partition_count.set(count(online.len() + offline));

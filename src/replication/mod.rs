@@ -12,6 +12,7 @@ mod leader_and_isr;
 pub mod list_offsets;
 mod log_dirs;
 pub mod manager;
+mod moves;
 pub mod partition;
 mod partitions;
 mod read;
@@ -27,4 +28,5 @@ pub use manager::{
     AppendRequest, AppendResult, DeleteRecordsResult, FetchParams, FetchPartition, FetchPartitionData,
     ListOffsetsAnswer, PartitionStateChange, ReplicaConfig, ReplicaManager,
 };
+pub use moves::run as run_moves;
 pub use stop_replica::StopPartition;

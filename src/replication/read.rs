@@ -65,7 +65,7 @@ impl ReplicaManager {
             partitions.iter().map(|wanted| self.partition(&wanted.topic_partition).ok()).collect();
         let has_changed = || {
             hosted.iter().zip(&round.ends).any(|(partition, end)| match partition {
-                Some(partition) => readable_end(&partition.log.as_ref().into(), params.isolation) != *end,
+                Some(partition) => readable_end(&partition.log().as_ref().into(), params.isolation) != *end,
                 None => true,
             })
         };
@@ -150,7 +150,7 @@ impl ReplicaManager {
         if data.records.is_empty() || !self.leader_quota.is_limited() {
             return data;
         }
-        let replicas = &partition.log.config().leader_replication_throttled_replicas;
+        let replicas = &partition.log().config().leader_replication_throttled_replicas;
         if !is_throttled(replicas, partition.topic_partition.partition, self.config.broker_id) {
             return data;
         }
@@ -184,7 +184,7 @@ impl ReplicaManager {
     /// A follower's fetch says how far it is; the high watermark may follow.
     fn follower_fetched(&self, partition: &Partition, params: &FetchParams, wanted: &FetchPartition) {
         let now = self.clock.now_ms();
-        let min_insync_replicas = partition.log.config().min_insync_replicas;
+        let min_insync_replicas = partition.log().config().min_insync_replicas;
         let fetch = FollowerFetch {
             broker_epoch: params.replica_epoch,
             ..FollowerFetch::new(params.replica_id, wanted.fetch_offset, wanted.log_start_offset)
@@ -232,12 +232,12 @@ fn read_partition(
     max_bytes: usize,
     min_one_message: bool,
 ) -> Result<(FetchPartitionData, Offset), ReadFailure> {
-    let log = &partition.log;
+    // Held over the read, so that what is returned belongs to the epoch that was checked.
+    let state = partition.state();
+    let log = partition.log();
     if !wanted.topic_id.is_nil() && log.topic_id().is_some_and(|id| id != wanted.topic_id) {
         return Err(ErrorCode::InconsistentTopicId.into());
     }
-    // Held over the read, so that what is returned belongs to the epoch that was checked.
-    let state = partition.state();
     let from_follower = params.replica_id >= 0;
     // Consumers that can be sent to another replica may also read from one (KIP-392).
     if from_follower || (params.replica_id == CONSUMER_REPLICA_ID && params.client_rack.is_none()) {
@@ -292,7 +292,7 @@ fn diverging_epoch(
     wanted: &FetchPartition,
     log: LogOffsets,
 ) -> Result<Option<OffsetAndEpoch>, ReadFailure> {
-    let Some(end) = partition.log.end_offset_for_epoch(wanted.last_fetched_epoch) else {
+    let Some(end) = partition.log().end_offset_for_epoch(wanted.last_fetched_epoch) else {
         return Err(ErrorCode::OffsetOutOfRange.into());
     };
     if wanted.fetch_offset < log.log_start_offset || end.leader_epoch == NO_LEADER_EPOCH {
@@ -332,7 +332,7 @@ fn readable_end(at: &ReadableOffsets, isolation: FetchIsolation) -> Offset {
 impl FetchPartitionData {
     /// No records: the consumer is sent to another replica.
     fn elsewhere(partition: &Partition, preferred: BrokerId) -> Self {
-        let marks = ReadableOffsets::from(partition.log.as_ref());
+        let marks = ReadableOffsets::from(partition.log().as_ref());
         Self {
             high_watermark: marks.offsets.high_watermark,
             last_stable_offset: marks.last_stable_offset,

@@ -61,6 +61,7 @@ impl ReplicaManager {
             }
             return ErrorCode::None;
         }
+        self.moves.remove(tp);
         if let Some((HostedPartition::Online(partition), was_last)) = self.partitions.remove(&tp.topic, tp.partition) {
             if was_last {
                 self.topic_stats.remove(&tp.topic);

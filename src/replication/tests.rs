@@ -292,3 +292,57 @@ async fn a_failed_log_dir_takes_its_partitions_along_and_no_others() {
     );
     assert_eq!(broker.lead(&TopicPartition::new("orders", 3), &[BROKER], 0, config), ErrorCode::None);
 }
+
+/// KIP-113: the log moves while producers go on, and nothing is missing afterwards, nor after the next start.
+#[tokio::test]
+async fn a_replica_moves_to_another_log_dir_under_load() {
+    let broker = broker_with_dirs(&["one", "two"]);
+    let tp = TopicPartition::new("orders", 0);
+    broker.lead(&tp, &[BROKER], 0, LogConfig { segment_bytes: 2_000, ..LogConfig::default() });
+    for at in 0..100 {
+        assert_eq!(broker.append(&tp, -1, &[at, at]).await.error, ErrorCode::None);
+    }
+    assert_eq!(broker.replicas.delete_records(&tp, 11, 50).await.low_watermark, 11);
+    let from = broker.replicas.local_log("orders", 0).unwrap().parent_dir().to_owned();
+    let to = broker._dir.path().join(if from.ends_with("one") { "two" } else { "one" });
+    let alter = |dir: &str| broker.replicas.alter_replica_log_dir(&tp, dir);
+    assert_eq!(alter("/nowhere"), ErrorCode::LogDirNotFound);
+    assert_eq!(alter(from.to_str().unwrap()), ErrorCode::None, "it is there already");
+    assert_eq!(alter(to.to_str().unwrap()), ErrorCode::None);
+    let copies = |broker: &Broker| {
+        let dirs = broker.replicas.describe_log_dirs(|_| true);
+        dirs.iter().flat_map(|dir| &dir.partitions).filter(|it| it.is_future).count()
+    };
+    assert_eq!(copies(&broker), 1);
+    let mover = tokio::spawn(super::run_moves(Arc::downgrade(&broker.replicas)));
+    let mut appended = 0;
+    while broker.replicas.local_log("orders", 0).unwrap().parent_dir() != to {
+        assert_eq!(broker.append(&tp, -1, &[7]).await.error, ErrorCode::None);
+        appended += 1;
+        assert!(appended < 10_000, "never done");
+        tokio::task::yield_now().await;
+    }
+    mover.abort();
+    assert_eq!(copies(&broker), 0);
+    let end = 200 + appended;
+    let result = broker.append(&tp, -1, &[8]).await;
+    assert_eq!((result.error, result.base_offset), (ErrorCode::None, end));
+    for offset in [11, 12, 199, end] {
+        let data = broker.fetch(&tp, offset, &consumer(0, 1)).await;
+        assert_eq!(
+            (data.error, data.log_start_offset, data.high_watermark),
+            (ErrorCode::None, 11, end + 1),
+            "{offset}"
+        );
+        assert_eq!(first_batch(&data).last_offset(), if offset < 200 { offset | 1 } else { offset });
+    }
+    assert_eq!(broker.fetch(&tp, 10, &consumer(0, 1)).await.error, ErrorCode::OffsetOutOfRange);
+    let names: Vec<String> =
+        std::fs::read_dir(&to).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.contains(&"orders-0".to_owned()) && !names.iter().any(|name| name.ends_with("-future")), "{names:?}");
+    assert!(!from.join("orders-0").exists());
+    let missing = TopicPartition::new("later", 0);
+    assert_eq!(broker.replicas.alter_replica_log_dir(&missing, to.to_str().unwrap()), ErrorCode::ReplicaNotAvailable);
+    broker.lead(&missing, &[BROKER], 0, LogConfig::default());
+    assert_eq!(broker.replicas.local_log("later", 0).unwrap().parent_dir(), to);
+}

@@ -16,6 +16,7 @@ use crate::{
     replication::{
         AlterPartitionSender,
         fetcher::{FetcherConfig, FetcherSetup},
+        run_moves,
     },
 };
 
@@ -71,6 +72,9 @@ pub fn start(
 ) -> JoinHandle<()> {
     let listener = keys.inter_broker_listener().0;
     let replicas = Arc::downgrade(&services.replicas);
+    if let Some(runtime) = runtimes.first() {
+        runtime.spawn(run_moves(replicas.clone()));
+    }
     let setup = FetcherSetup {
         replicas: replicas.clone(),
         runtimes,

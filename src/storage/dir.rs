@@ -253,6 +253,13 @@ pub fn delete_dir_name(tp: &TopicPartition) -> String {
     format!("{topic}{suffix}")
 }
 
+/// `topic-3.<32 hex>-future`, the copy that a move between log dirs makes; `None` if that is no legal name.
+#[must_use]
+pub fn future_dir_name(tp: &TopicPartition) -> Option<String> {
+    let name = format!("{tp}.{}{FUTURE_SUFFIX}", uuid::Uuid::new_v4().simple());
+    (name.len() <= NAME_BYTES_MAX).then_some(name)
+}
+
 /// What a directory's name says (`LocalLog.parseTopicPartitionName`); `Err` names what should not be there.
 pub fn parse_entry(name: &str) -> Result<Entry, String> {
     if name.starts_with('.') || name == "lost+found" || name == "remote-log-index-cache" {

@@ -120,7 +120,8 @@ impl LogManager {
                         .delete(self.context.clock.now_ms().saturating_add(delay_ms), vec![entry.path()]);
                 }
                 Ok(Entry::Future(tp)) => {
-                    tracing::warn!(partition = %tp, name, "ignoring the copy of an unfinished move between log dirs");
+                    tracing::info!(partition = %tp, name, "found the copy of an unfinished move between log dirs");
+                    self.load_future(entry.path(), &tp)?;
                 }
                 Ok(Entry::Stray) => tracing::warn!(name, "ignoring a stray log"),
                 Ok(Entry::Other) => {}

@@ -76,10 +76,14 @@ pub struct LogManager {
     pub(super) context: Arc<LogContext>,
     pub(super) dirs: Vec<LogDir>,
     pub(super) logs: RwLock<LogMap>,
+    /// Copies that moves between log dirs are making.
+    pub(super) future_logs: RwLock<LogMap>,
+    /// Where logs that do not exist yet are to be made.
+    pub(super) preferred_dirs: Mutex<HashMap<TopicPartition, PathBuf>>,
     /// Set if there is a log cleaner, which must hear of deletions.
     pub(super) cleaner: OnceLock<Arc<CleanerManager>>,
     /// Orders creation and deletion, which do I/O that `logs` must not be held across.
-    creation: Mutex<()>,
+    pub(super) creation: Mutex<()>,
     pub(super) checkpointed_high_watermarks: Mutex<HashMap<TopicPartition, Offset>>,
     pub(super) loaded: AtomicBool,
     /// Broker epoch of the last clean stop, −1 if there was none in some dir.
@@ -104,6 +108,8 @@ impl LogManager {
             context,
             dirs,
             logs: RwLock::new(LogMap::default()),
+            future_logs: RwLock::default(),
+            preferred_dirs: Mutex::default(),
             cleaner: OnceLock::new(),
             creation: Mutex::new(()),
             checkpointed_high_watermarks: Mutex::new(HashMap::new()),
@@ -175,7 +181,7 @@ impl LogManager {
         if let Some(log) = self.existing(tp, topic_id)? {
             return Ok(log);
         }
-        let dir = self.emptiest_dir().ok_or_else(|| StorageError::Io {
+        let dir = self.preferred_dir(tp).or_else(|| self.emptiest_dir()).ok_or_else(|| StorageError::Io {
             dir: self.dirs[0].path.clone(),
             source: io::Error::other("all log dirs are offline"),
         })?;
@@ -189,6 +195,7 @@ impl LogManager {
         let log = UnifiedLog::create(&dir.path, tp.clone(), topic_id, Arc::new(config), Arc::clone(&self.context))?;
         let log = Arc::new(log);
         self.logs.write().insert(tp.clone(), Arc::clone(&log));
+        self.preferred_dirs.lock().remove(tp);
         Ok(log)
     }
 
@@ -218,6 +225,7 @@ impl LogManager {
     /// Renames the directory to `…-delete` now and removes it after `file.delete.delay.ms`.
     pub fn delete(&self, tp: &TopicPartition, now: Timestamp) -> Result<(), StorageError> {
         let _creation = self.creation.lock();
+        self.drop_future(tp, now)?;
         let Some(log) = self.logs.write().remove(tp) else { return Ok(()) };
         self.checkpointed_high_watermarks.lock().remove(tp);
         let to = log.parent_dir().join(delete_dir_name(tp));
@@ -248,7 +256,7 @@ impl LogManager {
                 log_end_offset: log.log_end_offset(),
                 is_future: false,
             });
-            let replicas = replicas.collect();
+            let replicas = replicas.chain(self.future_replicas_in(dir)).collect();
             LogDirDescription { path: dir.path.clone(), online: dir.is_online(), total_bytes, usable_bytes, replicas }
         };
         self.dirs.iter().map(describe).collect()
@@ -266,6 +274,13 @@ impl LogManager {
             log.mark_failed();
             gone.push(tp.clone());
             false
+        });
+        self.future_logs.write().retain(|_, log| {
+            let stays = log.parent_dir() != path;
+            if !stays {
+                log.mark_failed();
+            }
+            stays
         });
         dir.unlock();
         tracing::error!(dir = %path.display(), partitions = gone.len(), "log dir is offline");

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod cleaner;
 pub mod dir;
 pub mod error;
+mod future;
 mod load;
 pub mod log;
 pub mod manager;

@@ -27,6 +27,9 @@ use crate::{
     },
 };
 
+/// How long a fetch is waited for before newcomers may end it.
+const FETCH_AT_LEAST: Duration = Duration::from_millis(20);
+
 /// What the manager and the fetcher share. Whoever takes a partition out under the lock knows that no append to it is
 /// under way any more (`partitionMapLock`).
 #[derive(Default)]
@@ -34,6 +37,23 @@ pub(super) struct Shared {
     pub(super) states: Mutex<FetchStates>,
     /// Partitions came or went.
     pub(super) changed: Notify,
+}
+
+/// Returns when there are partitions that the fetch under way does not ask for. The leader may hold it for half a
+/// second, and after an election all that is produced to them with acks=all would wait as long: the fetch is given up
+/// for one that asks for them too. Never at once, so that a burst of them costs few connections.
+async fn newcomers(shared: &Shared, session: &FetchSession) {
+    tokio::time::sleep(FETCH_AT_LEAST).await;
+    loop {
+        let has_some = {
+            let states = shared.states.lock();
+            states.iter().any(|(tp, state)| state.is_new() && session.asked(tp).is_none())
+        };
+        if has_some {
+            return;
+        }
+        shared.changed.notified().await;
+    }
 }
 
 pub(super) struct Fetcher {
@@ -88,9 +108,16 @@ impl Fetcher {
                 continue;
             };
             let epoch = self.broker_epoch.load(Ordering::Acquire);
-            match self.leader.fetch(&plan, version, epoch).await {
-                Ok(response) => self.answered(&replicas, response).await,
-                Err(fault) => self.unreachable(&replicas, &fault),
+            let fetched = tokio::select! {
+                biased;
+                fetched = self.leader.fetch(&plan, version, epoch) => Some(fetched),
+                () = newcomers(&self.shared, &self.session) => None,
+            };
+            match fetched {
+                Some(Ok(response)) => self.answered(&replicas, response).await,
+                Some(Err(fault)) => self.unreachable(&replicas, &fault),
+                // The connection goes with the question.
+                None => self.session.begin_anew(),
             }
         }
     }

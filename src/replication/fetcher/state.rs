@@ -44,6 +44,12 @@ impl PartitionFetchState {
         self.delayed_until_ms.is_some_and(|until| until > now_ms)
     }
 
+    /// Taken on and not asked for yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.lag.is_none() && self.delayed_until_ms.is_none()
+    }
+
     #[must_use]
     pub fn is_ready(&self, now_ms: i64) -> bool {
         self.phase == Phase::Fetching && !self.is_delayed(now_ms)

@@ -57,6 +57,49 @@ fn a_stuck_follower_leaves_the_isr() {
     assert_eq!(state.high_watermark_after(LAG_MS + 2, log(0, 10), 1), Some(10));
 }
 
+/// The answers of `Partition.handleAlterPartitionError`: which ones settle it, which leave it to the next LeaderAndIsr.
+#[test]
+fn refused_proposals_are_taken_back_only_when_nothing_can_have_been_written() {
+    let proposed = || {
+        let mut state = leader_of(&[1, 2], &[1, 2]);
+        let proposal = state.shrink_isr(LAG_MS + 1, log(0, 10)).expect("lags");
+        (state, proposal)
+    };
+    for code in [ErrorCode::IneligibleReplica, ErrorCode::OperationNotAttempted] {
+        let (mut state, proposal) = proposed();
+        assert_eq!(state.isr_altered(&proposal, Err(code)), Altered::Unchanged);
+        assert!(!state.isr().is_inflight(), "{code}");
+    }
+    for code in [ErrorCode::FencedLeaderEpoch, ErrorCode::InvalidUpdateVersion, ErrorCode::UnknownTopicId] {
+        let (mut state, proposal) = proposed();
+        assert_eq!(state.isr_altered(&proposal, Err(code)), Altered::Unchanged);
+        assert!(state.isr().is_inflight(), "{code}: it may have been written");
+    }
+    let (mut state, proposal) = proposed();
+    assert_eq!(state.isr_altered(&proposal, Err(ErrorCode::UnknownServerError)), Altered::TryAgain);
+    let older = AlterPartitionAnswer { leader_epoch: 0, partition_epoch: -1, isr: vec![1] };
+    assert_eq!(state.isr_altered(&proposal, Ok(older)), Altered::Unchanged);
+
+    // A LeaderAndIsr came first: the late answer is to a question nobody asks.
+    let decision = Leadership { leader: 1, leader_epoch: 1, partition_epoch: 1, isr: vec![1, 2], replicas: vec![1, 2] };
+    assert_eq!(state.apply(0, &decision, 10), Some(true));
+    let late = AlterPartitionAnswer { leader_epoch: 0, partition_epoch: 1, isr: vec![1] };
+    assert_eq!(state.isr_altered(&proposal, Ok(late)), Altered::Unchanged);
+    assert_eq!(state.isr().members(), [1, 2]);
+}
+
+/// KIP-903: a fetch from before the follower was started again says nothing of what it has now.
+#[test]
+fn a_fetch_of_an_earlier_life_does_not_count() {
+    let mut state = leader_of(&[1, 2], &[1, 2]);
+    let fetch = |offset, broker_epoch| FollowerFetch { broker_epoch, ..FollowerFetch::new(2, offset, 0) };
+    state.follower_fetched(5, fetch(3, 20), log(0, 10), 1);
+    assert!(state.follower_fetched(6, fetch(10, 19), log(3, 10), 1).is_empty());
+    assert_eq!(state.remote(2).map(Replica::log_end_offset), Some(3));
+    let proposal = state.shrink_isr(LAG_MS * 2, log(3, 10)).expect("lags");
+    assert_eq!((proposal.isr, proposal.broker_epochs), (vec![1], vec![-1]));
+}
+
 #[test]
 fn a_follower_that_caught_up_returns() {
     let mut state = leader_of(&[1, 2], &[1]);

@@ -38,6 +38,8 @@ struct Cluster {
     dir: tempfile::TempDir,
     controller_epoch: i32,
     partition_epoch: i32,
+    /// The one that is decided about, and produced to.
+    partition: i32,
 }
 
 /// What the script decides about the one partition.
@@ -75,7 +77,7 @@ impl Cluster {
     async fn start(extra: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let brokers = vec![broker(1, dir.path(), extra).await, broker(2, dir.path(), extra).await];
-        Self { brokers, dir, controller_epoch: 100, partition_epoch: 0 }
+        Self { brokers, dir, controller_epoch: 100, partition_epoch: 0, partition: 0 }
     }
 
     fn at(&mut self, id: BrokerId) -> &mut (BrokerId, Broker, Channel) {
@@ -97,6 +99,7 @@ impl Cluster {
             })
             .collect();
         let partition = UpdateMetadataPartitionState::default()
+            .with_partition_index(self.partition)
             .with_leader(WireBrokerId(decision.leader))
             .with_leader_epoch(decision.epoch)
             .with_controller_epoch(self.controller_epoch)
@@ -118,6 +121,7 @@ impl Cluster {
 
     async fn leader_and_isr(&mut self, to: BrokerId, decision: &Decision<'_>) -> LeaderAndIsrResponse {
         let state = LeaderAndIsrPartitionState::default()
+            .with_partition_index(self.partition)
             .with_leader(WireBrokerId(decision.leader))
             .with_leader_epoch(decision.epoch)
             .with_controller_epoch(self.controller_epoch)
@@ -152,7 +156,7 @@ impl Cluster {
         let mut builder = RecordBatchBuilder::new(0);
         values.iter().for_each(|value| builder.append(1_000, None, Some(value.as_bytes()), &[]));
         let request = AppendRequest {
-            topic_partition: tp(),
+            topic_partition: TopicPartition::new(TOPIC, self.partition),
             records: BytesMut::from(&builder.build()[..]),
             verification: Verification::NotRequired,
         };
@@ -274,6 +278,27 @@ async fn a_follower_without_what_the_leader_has_forgotten_begins_where_the_leade
     let appended = cluster.produce(1, -1, &["c"]).await;
     assert_eq!((appended.error, appended.base_offset), (ErrorCode::None, 8));
     cluster.until(2, (5, 9, 9)).await;
+    cluster.stop().await;
+}
+
+/// The fetcher holds a fetch that the leader answers after half a second when a new partition comes: producers to that one
+/// do not wait so long.
+#[tokio::test]
+async fn a_partition_that_comes_later_is_copied_at_once() {
+    let mut cluster =
+        Cluster::start(&[("replica.fetch.wait.max.ms", "20000"), ("replica.lag.time.max.ms", "30000")]).await;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    cluster.produce(1, -1, &["a"]).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    cluster.partition = 1;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    let started = Instant::now();
+    assert_eq!(cluster.produce(1, -1, &["b"]).await.error, ErrorCode::None);
+    assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
+    cluster.partition = 0;
+    let started = Instant::now();
+    assert_eq!(cluster.produce(1, -1, &["c"]).await.error, ErrorCode::None);
+    assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
     cluster.stop().await;
 }
 

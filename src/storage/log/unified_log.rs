@@ -96,7 +96,20 @@ impl UnifiedLog {
         config: Arc<LogConfig>,
         context: Arc<LogContext>,
     ) -> Result<Self, StorageError> {
-        let dir = parent_dir.join(topic_partition.to_string());
+        let name = topic_partition.to_string();
+        Self::create_named(parent_dir, &name, topic_partition, topic_id, config, context)
+    }
+
+    /// As [`create`](Self::create), in a directory that is not called after the partition yet.
+    pub(crate) fn create_named(
+        parent_dir: &Path,
+        name: &str,
+        topic_partition: TopicPartition,
+        topic_id: Option<Uuid>,
+        config: Arc<LogConfig>,
+        context: Arc<LogContext>,
+    ) -> Result<Self, StorageError> {
+        let dir = parent_dir.join(name);
         let made = Self::create_files(&dir, topic_id, &config, &context);
         let segment = made.map_err(|source| StorageError::Io { dir: parent_dir.to_owned(), source })?;
         Ok(Self::from_parts(Parts {
@@ -283,6 +296,15 @@ impl UnifiedLog {
         for segment in self.segments.read().iter() {
             segment.close_file();
         }
+        Ok(())
+    }
+
+    /// Renames the directory of a log that nobody else has yet, and goes on.
+    pub(crate) fn move_dir(&self, to: &Path) -> Result<(), StorageError> {
+        let _files = self.flush_lock.lock();
+        let _writers = self.state.lock();
+        std::fs::rename(&**self.dir.load(), to).map_err(|source| self.io(source))?;
+        self.dir.store(Arc::new(to.to_owned()));
         Ok(())
     }
 
