@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::{
     AdoptedTopic, Controller, ControllerConfig, ControllerHandle, ControllerOutput, adopt_existing,
-    channels::ChannelConfig, wire::Versions,
+    channels::ChannelConfig,
+    command::{AlterPartition, ElectionType, IsrProposal},
+    wire::Versions,
 };
 use crate::{
     client::{ClientConfig, Sockets},
@@ -234,4 +236,67 @@ async fn folders_of_another_life_are_adopted() {
     assert_eq!(broker.cache.image().topic_by_id(id).unwrap().name.as_ref(), "old");
     let states = cluster.partition_states(&[TopicPartition::new("old", 3)]).await.unwrap();
     assert_eq!(states[0].as_ref().unwrap().state.leader_epoch, 6);
+}
+
+/// Another broker is registered but cannot be reached: the one here must not notice.
+#[tokio::test]
+async fn what_is_asked_is_done_between_the_news() {
+    let store = tree().await;
+    let other = store.new_session();
+    let two = BrokerRegistration { id: 2, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+    let two_epoch = ClusterStore::new(other.clone()).register_broker(&two).await.unwrap();
+    let mut broker = start(store, true).await;
+    broker.expect(&["image brokers=2"]).await;
+    let one_epoch = broker.cache.image().brokers[&1].epoch;
+    let partitions = [(0, ReplicaAssignment::of(vec![1, 2])), (1, ReplicaAssignment::of(vec![2, 1]))].into();
+    let topic = TopicAssignment { topic_id: None, partitions };
+    broker.cluster.create_topic("t", &IndexMap::new(), &topic).await.unwrap();
+    broker.expect(&["lead t-0 1@0! t-1 2@0!", "image t:2"]).await;
+
+    let tp = |partition| TopicPartition::new("t", partition);
+    let proposal = IsrProposal {
+        topic_partition: tp(0),
+        leader_epoch: 0,
+        partition_epoch: 0,
+        isr: vec![(1, one_epoch)],
+        leader_recovery_state: 0,
+    };
+    let mut request = AlterPartition {
+        broker: 1,
+        broker_epoch: one_epoch,
+        partitions: vec![proposal],
+        knows_ineligible_replica: true,
+    };
+    let answers = broker.handle.alter_partition(request.clone()).await.unwrap();
+    assert!(matches!(&answers[0], Ok(state) if state.isr == [1] && state.partition_epoch == 1));
+    broker.expect(&["image t:2"]).await;
+    assert_eq!(broker.cache.image().partition("t", 0).unwrap().isr, [1]);
+    request.broker_epoch -= 1;
+    assert_eq!(broker.handle.alter_partition(request).await, Err(ErrorCode::StaleBrokerEpoch));
+
+    // Broker 2 leaves: t-1 is led here.
+    assert_eq!(broker.handle.controlled_shutdown(2, two_epoch).await, Ok(vec![]));
+    broker.expect(&["lead t-1 1@1", "image t:2"]).await;
+    let (_, elections) = broker.handle.elect_leaders(ElectionType::Preferred, Some(vec![tp(1), tp(7)])).await.unwrap();
+    let codes: Vec<_> = elections.into_iter().map(|election| election.unwrap_err().code).collect();
+    assert_eq!(codes, [ErrorCode::PreferredLeaderNotAvailable, ErrorCode::UnknownTopicOrPartition]);
+
+    // A move to where it is already is done at once; broker 2's replica is dropped.
+    let moved = broker.handle.alter_reassignments(vec![(tp(0), Some(vec![1])), (tp(1), None)]).await.unwrap();
+    assert!(moved[0].is_ok());
+    assert_eq!(moved[1].as_ref().unwrap_err().code, ErrorCode::NoReassignmentInProgress);
+    broker.expect(&["lead t-0 1@1", "image t:2"]).await;
+    assert_eq!(broker.handle.list_reassignments(None).await, Ok(vec![]));
+    let written = broker.cluster.topic_assignments(&["t"], false).await.unwrap();
+    assert_eq!(written[0].assignment.partitions[&0], ReplicaAssignment::of(vec![1]));
+
+    // The deletion waits for broker 2, which has a replica of t-1 and does not answer.
+    broker.cluster.mark_topic_for_deletion("t").await.unwrap();
+    broker.expect(&["image -t", "stop [t-0, t-1]"]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(broker.cluster.topic_exists("t").await.unwrap());
+    broker.store.expire().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!broker.handle.is_active(), "the reign is over");
+    assert_eq!(broker.handle.list_reassignments(None).await, Err(ErrorCode::NotController));
 }

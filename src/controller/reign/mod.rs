@@ -172,13 +172,14 @@ impl<'a> Reign<'a> {
         let mut updates = Updates { batch: &batch, context: &self.context, me, changes: None, everything: None };
         for broker in self.context.brokers.keys().copied().filter(|id| *id != me) {
             let BrokerRequests { lead, update, stop } = batch.requests(&self.context, broker);
-            if !lead.is_empty() {
+            let update = update.map(|update| ToBroker::UpdateMetadata(updates.get(update)));
+            let lead = (!lead.is_empty()).then(|| {
                 let leaders = self.leaders_of(&lead);
-                self.channels.send(broker, ToBroker::LeaderAndIsr { partitions: lead, leaders });
-            }
-            if let Some(update) = update {
-                self.channels.send(broker, ToBroker::UpdateMetadata(updates.get(update)));
-            }
+                ToBroker::LeaderAndIsr { partitions: lead, leaders }
+            });
+            // Kafka's brokers follow only a leader whose address they know: other brokers are told of first.
+            let order = if batch.shows_brokers() { [update, lead] } else { [lead, update] };
+            order.into_iter().flatten().for_each(|request| self.channels.send(broker, request));
             if !stop.is_empty() {
                 self.channels.send(broker, ToBroker::StopReplica(stop));
             }

@@ -63,8 +63,13 @@ impl ClusterStore {
     pub async fn create_persistent_paths(&self) -> Result<(), CoordinationError> {
         let found = join_all(paths::PERSISTENT.iter().map(|path| self.store.exists(path, false))).await;
         for (path, found) in paths::PERSISTENT.iter().zip(found) {
-            if found?.is_none() {
-                self.create_recursive(path, Bytes::new()).await?;
+            if found?.is_some() {
+                continue;
+            }
+            match self.create_recursive(path, Bytes::new()).await {
+                // Brokers that start together create them together.
+                Ok(()) | Err(CoordinationError::NodeExists(_)) => {}
+                Err(fault) => return Err(fault),
             }
         }
         Ok(())
