@@ -32,8 +32,7 @@ struct Broker {
     cluster: Arc<ClusterStore>,
     cache: MetadataCache,
     outputs: mpsc::Receiver<ControllerOutput>,
-    /// Keeps the queue of commands open.
-    _handle: ControllerHandle,
+    handle: ControllerHandle,
 }
 
 async fn tree() -> Arc<EmbeddedStore> {
@@ -51,7 +50,7 @@ async fn start(store: Arc<EmbeddedStore>, clean_start: bool) -> Broker {
     let (handle, commands) = ControllerHandle::channel();
     let mut controller = Controller::new(cluster.clone(), config, Arc::new(ManualClock::at(5)), sender, commands);
     tokio::spawn(async move { controller.run().await });
-    Broker { store, cluster, cache: MetadataCache::default(), outputs, _handle: handle }
+    Broker { store, cluster, cache: MetadataCache::default(), outputs, handle }
 }
 
 fn keys() -> Arc<DynamicConfig> {
