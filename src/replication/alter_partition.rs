@@ -23,11 +23,12 @@ use uuid::Uuid;
 
 use super::{
     ReplicaManager,
+    hosted::Partition,
     partition::{AlterPartition, AlterPartitionAnswer, Altered},
 };
 use crate::{
     client::ControllerChannel,
-    common::{BrokerId, ErrorCode, TopicPartition},
+    common::{BrokerId, ErrorCode, Timestamp, TopicPartition},
 };
 
 const VERSION: i16 = 3;
@@ -219,11 +220,12 @@ impl ReplicaManager {
                 tracing::info!(partition = %tp, ?isr, partition_epoch = state.partition_epoch(), "the ISR is changed");
                 let changes = if isr.len() > before { &self.metrics.isr_expands } else { &self.metrics.isr_shrinks };
                 changes.mark(1);
-                let min_isr = partition.log().config().min_insync_replicas;
-                if let Some(offset) = partition.advance_high_watermark(&state, now, min_isr) {
-                    drop(state);
-                    self.high_watermark_moved(partition.key, offset, usize::MAX);
-                }
+                drop(state);
+                self.recheck_high_watermark(&partition, now);
+                true
+            }
+            Altered::Refused => {
+                self.recheck_high_watermark(&partition, self.clock.now_ms());
                 true
             }
             Altered::TryAgain => {
@@ -231,6 +233,15 @@ impl ReplicaManager {
                 false
             }
             Altered::Unchanged => true,
+        }
+    }
+
+    /// Who is waited for has changed.
+    pub(super) fn recheck_high_watermark(&self, partition: &Partition, now: Timestamp) {
+        let min_isr = partition.log().config().min_insync_replicas;
+        let moved = partition.advance_high_watermark(&partition.state(), now, min_isr);
+        if let Some(offset) = moved {
+            self.high_watermark_moved(partition.key, offset, usize::MAX);
         }
     }
 

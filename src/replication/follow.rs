@@ -249,6 +249,7 @@ impl ReplicaManager {
 
     /// The image's brokers changed: who followed a broker that was not known, or has moved, follows it now.
     pub fn brokers_changed(&self) {
+        self.note_live_brokers();
         if !self.fetchers.is_started() {
             return;
         }
@@ -261,6 +262,25 @@ impl ReplicaManager {
             self.fetchers.remove(lost.iter().map(|partition| &partition.topic_partition));
             self.follow(&lost);
             self.fetchers.stop_idle();
+        }
+    }
+
+    /// Leaders do not wait for replicas of brokers that have gone.
+    fn note_live_brokers(&self) {
+        let now = self.clock.now_ms();
+        for partition in self.partitions.online() {
+            if partition.state().is_leader() && partition.state().replicas().len() > 1 {
+                self.note_live_replicas(&partition);
+                self.recheck_high_watermark(&partition, now);
+            }
+        }
+    }
+
+    pub(super) fn note_live_replicas(&self, partition: &Partition) {
+        let image = self.metadata.load();
+        // Before the first image nobody is known: that says nothing about who lives.
+        if !image.brokers.is_empty() {
+            partition.change(|state| state.brokers_seen(|id| image.brokers.contains_key(&id)));
         }
     }
 

@@ -84,7 +84,11 @@ impl ReplicaManager {
             isr: change.isr,
             replicas: change.replicas,
         };
-        match partition.apply(&decision, self.clock.now_ms()) {
+        let applied = partition.apply(&decision, self.clock.now_ms());
+        if decision.replicas.len() > 1 {
+            self.note_live_replicas(&partition);
+        }
+        match applied {
             // A newer decision was heard by another way (the answer to AlterPartition).
             Ok(None) => ErrorCode::None,
             Ok(Some(high_watermark)) => {

@@ -35,6 +35,8 @@ pub struct AlterPartitionAnswer {
 pub enum Altered {
     /// The ISR is what the controller says; the high watermark may move.
     Committed,
+    /// It is as it was, and nobody waits for who was proposed any more: the high watermark may move.
+    Refused,
     /// Nobody knows what became of it.
     TryAgain,
     /// It counts no more, or waits for a LeaderAndIsr.

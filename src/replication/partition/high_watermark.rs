@@ -16,7 +16,7 @@ impl PartitionState {
         for (id, replica) in &self.remotes {
             if replica.log_end_offset() < candidate
                 && (self.isr.maximal_contains(*id)
-                    || replica.is_caught_up(log.log_end_offset, now, self.lag_time_max_ms))
+                    || (!self.away.contains(id) && replica.is_caught_up(log.log_end_offset, now, self.lag_time_max_ms)))
             {
                 candidate = replica.log_end_offset();
             }

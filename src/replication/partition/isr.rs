@@ -67,6 +67,9 @@ impl PartitionState {
         if self.isr.is_inflight() || self.isr.members().contains(&candidate) || !self.is_leader() {
             return None;
         }
+        if self.away.contains(&candidate) {
+            return None;
+        }
         let end = self.remotes.get(&candidate)?.log_end_offset();
         if end < log.high_watermark || end < self.epoch_start_offset() {
             return None;
@@ -127,7 +130,7 @@ impl PartitionState {
             // The controller says that the epoch is right and that nothing was written: what was is what is.
             Err(ErrorCode::OperationNotAttempted | ErrorCode::IneligibleReplica) => {
                 self.isr = Isr::committed(self.isr.members().to_vec());
-                Altered::Unchanged
+                Altered::Refused
             }
             // Our picture is old: the controller will send a newer one, until when the stricter ISR holds.
             Err(

@@ -65,6 +65,9 @@ pub struct PartitionState {
     isr: Isr,
     /// The other replicas, in the order of the assignment.
     remotes: IndexMap<BrokerId, Replica>,
+    /// Replicas whose brokers the image does not show: nobody waits for them to return
+    /// (`Partition.isReplicaIsrEligible`).
+    away: Vec<BrokerId>,
 }
 
 impl PartitionState {
@@ -79,7 +82,13 @@ impl PartitionState {
             replicas: Vec::new(),
             isr: Isr::default(),
             remotes: IndexMap::new(),
+            away: Vec::new(),
         }
+    }
+
+    /// Notes which brokers live. The high watermark may have waited for one that does not.
+    pub fn brokers_seen(&mut self, is_live: impl Fn(BrokerId) -> bool) {
+        self.away = self.remotes.keys().copied().filter(|id| !is_live(*id)).collect();
     }
 
     /// Takes the controller's decision. `log_end_offset` is where a new epoch of ours begins. Returns whether the epoch

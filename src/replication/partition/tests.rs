@@ -57,6 +57,27 @@ fn a_stuck_follower_leaves_the_isr() {
     assert_eq!(state.high_watermark_after(LAG_MS + 2, log(0, 10), 1), Some(10));
 }
 
+/// A follower that has just left in order was caught up a moment ago: it would hold the high watermark back for as long as it may
+/// lag if nobody looked whether its broker lives.
+#[test]
+fn nobody_waits_for_a_broker_that_is_away() {
+    let mut state = leader_of(&[1, 2, 3], &[1, 3]);
+    state.follower_fetched(5, FollowerFetch::new(2, 7, 0), log(0, 7), 1);
+    state.follower_fetched(6, FollowerFetch::new(3, 10, 0), log(0, 10), 1);
+    let refused = state.isr().is_inflight();
+    if refused {
+        let proposal =
+            AlterPartition { leader_epoch: 0, partition_epoch: 0, isr: vec![1, 3, 2], broker_epochs: vec![-1, -1, -1] };
+        assert_eq!(state.isr_altered(&proposal, Err(ErrorCode::IneligibleReplica)), Altered::Refused);
+    }
+    assert_eq!(state.high_watermark_after(7, log(0, 10), 1), Some(7), "it is about to return");
+    state.brokers_seen(|id| id != 2);
+    assert_eq!(state.high_watermark_after(7, log(0, 10), 1), Some(10));
+    assert!(state.follower_fetched(8, FollowerFetch::new(2, 10, 0), log(10, 10), 1).is_empty(), "nor is it proposed");
+    state.brokers_seen(|_| true);
+    assert!(!state.follower_fetched(9, FollowerFetch::new(2, 10, 0), log(10, 10), 1).is_empty());
+}
+
 /// The answers of `Partition.handleAlterPartitionError`: which ones settle it, which leave it to the next LeaderAndIsr.
 #[test]
 fn refused_proposals_are_taken_back_only_when_nothing_can_have_been_written() {
@@ -67,7 +88,7 @@ fn refused_proposals_are_taken_back_only_when_nothing_can_have_been_written() {
     };
     for code in [ErrorCode::IneligibleReplica, ErrorCode::OperationNotAttempted] {
         let (mut state, proposal) = proposed();
-        assert_eq!(state.isr_altered(&proposal, Err(code)), Altered::Unchanged);
+        assert_eq!(state.isr_altered(&proposal, Err(code)), Altered::Refused);
         assert!(!state.isr().is_inflight(), "{code}");
     }
     for code in [ErrorCode::FencedLeaderEpoch, ErrorCode::InvalidUpdateVersion, ErrorCode::UnknownTopicId] {
