@@ -56,6 +56,8 @@ async fn broker(id: BrokerId, dir: &Path, extra: &[(&str, &str)]) -> (BrokerId, 
         ("log.dirs", dir.join(id.to_string()).display().to_string()),
         ("replica.fetch.backoff.ms", "50".to_owned()),
         ("replica.lag.time.max.ms", "1000".to_owned()),
+        // The script is no controller that could be asked.
+        ("controlled.shutdown.enable", "false".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
