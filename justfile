@@ -16,9 +16,17 @@ test *args:
 compat *args:
     ./compat-tests/run {{args}}
 
+# The whole cluster in one thread, seed by seed.
+sim *args:
+    cargo test --test sim -- {{args}}
+
 # The benchmark against Apache Kafka on this machine.
 bench *args:
-    python3 compat-tests/bench {{args}}
+    compat-tests/.work/venv/bin/python compat-tests/bench {{args}}
+
+# Three brokers against three.
+bench-cluster *args:
+    compat-tests/.work/venv/bin/python compat-tests/bench-cluster {{args}}
 
 # A fuzz target, for as long as asked: `just fuzz record_batch 600`.
 fuzz target seconds="60":

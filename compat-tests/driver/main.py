@@ -15,6 +15,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--long", action="store_true", help="also the scenarios of many minutes")
     parser.add_argument("--subject", choices=["monedula", "kafka"], default="monedula",
                         help="kafka: the harness tests itself, Apache Kafka against Apache Kafka")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of the crash loop")

@@ -54,7 +54,9 @@ class Run:
 
     def all(self):
         for name, quick, scenario in ALL:
-            if not harness.wanted(name, self.options.only) or (self.options.quick and not quick):
+            if not harness.wanted(name, self.options.only) or (self.options.quick and quick is not True):
+                continue
+            if quick == LONG and not (self.options.long or self.options.only):
                 continue
             self.report.line(f"== {name}")
             try:
@@ -67,6 +69,9 @@ def shared(script):
     """A scenario that is a script for one side, run on the shared pair."""
     return lambda run, name: harness.both(run.report, name, run.pair(), script)
 
+
+# Run only when asked for, with --long or by name.
+LONG = "long"
 
 # name, part of --quick, scenario
 ALL = [
@@ -107,12 +112,12 @@ ALL = [
     ("checker-selftest", True, scenario_checker.selftest),
     ("hostile", True, scenario_hostile.hostile),
     ("cluster-ours", False, scenario_cluster.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
-    ("cluster-two-kafka", False, scenario_cluster.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
-    ("cluster-one-kafka", False, scenario_cluster.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
+    ("cluster-two-kafka", LONG, scenario_cluster.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
+    ("cluster-one-kafka", LONG, scenario_cluster.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
     ("cluster-rolling", False, scenario_cluster.rolling),
-    ("netfaults-ours", False, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
-    ("netfaults-two-kafka", False, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
-    ("netfaults-one-kafka", False, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
+    ("netfaults-ours", LONG, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
+    ("netfaults-two-kafka", LONG, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
+    ("netfaults-one-kafka", LONG, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
     ("partitions-10000", False, scenario_hostile.many_partitions),
     ("checker-kill", False, scenario_checker.kill),
     ("transactions-crash", False, scenario_transactions.crash),
