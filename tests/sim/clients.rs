@@ -29,7 +29,8 @@ pub struct Client {
     config: Arc<ClientConfig>,
     brokers: Vec<i32>,
     channels: Vec<Option<Channel>>,
-    leaders: Vec<i32>,
+    /// Leader and epoch of each partition. News of an older epoch is no news (KIP-320).
+    leaders: Vec<(i32, i32)>,
     pub random: SmallRng,
 }
 
@@ -67,17 +68,20 @@ impl Client {
         let request = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
         let Some(response) = self.ask(any, &request, 9).await else { return };
         let Some(topic) = response.topics.first().filter(|topic| topic.error_code == 0) else { return };
-        self.leaders = vec![-1; topic.partitions.len()];
+        self.leaders.resize(topic.partitions.len(), (-1, -1));
         for partition in &topic.partitions {
-            if let Some(leader) = self.leaders.get_mut(partition.partition_index as usize) {
-                *leader = partition.leader_id.0;
+            if let Some(known) = self.leaders.get_mut(partition.partition_index as usize)
+                && partition.leader_epoch >= known.1
+            {
+                *known = (partition.leader_id.0, partition.leader_epoch);
             }
         }
     }
 
     /// The leader of a partition as far as is known; asks if it is not.
-    async fn leader(&mut self, partition: i32) -> Option<i32> {
-        let known = |leaders: &[i32]| leaders.get(partition as usize).copied().filter(|leader| *leader >= 0);
+    async fn leader(&mut self, partition: i32) -> Option<(i32, i32)> {
+        let known =
+            |leaders: &[(i32, i32)]| leaders.get(partition as usize).copied().filter(|(leader, _)| *leader >= 0);
         if known(&self.leaders).is_none() {
             self.refresh().await;
         }
@@ -86,13 +90,13 @@ impl Client {
 
     fn forget_leader(&mut self, partition: i32) {
         if let Some(leader) = self.leaders.get_mut(partition as usize) {
-            *leader = -1;
+            leader.0 = -1;
         }
     }
 
     /// Sends one value with acks=all, once: what becomes of it is known or is not.
     pub async fn produce(&mut self, partition: i32, value: u64, now: i64, history: &Mutex<History>) {
-        let Some(leader) = self.leader(partition).await else {
+        let Some((leader, _)) = self.leader(partition).await else {
             tokio::time::sleep(Duration::from_millis(200)).await;
             return;
         };
@@ -130,12 +134,13 @@ impl Client {
 
     /// Reads on from `offset`; the next offset to read from.
     pub async fn consume(&mut self, partition: i32, offset: i64, history: &Mutex<History>) -> i64 {
-        let Some(leader) = self.leader(partition).await else {
+        let Some((leader, epoch)) = self.leader(partition).await else {
             tokio::time::sleep(Duration::from_millis(200)).await;
             return offset;
         };
         let wanted = FetchPartition::default()
             .with_partition(partition)
+            .with_current_leader_epoch(epoch)
             .with_fetch_offset(offset)
             .with_partition_max_bytes(1 << 20);
         let topic = FetchTopic::default().with_topic(topic_name()).with_partitions(vec![wanted]);
