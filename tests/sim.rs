@@ -38,6 +38,9 @@ struct Told {
 }
 
 fn tell(seed: u64) -> Told {
+    if std::env::var_os("SIM_TRACE").is_some() {
+        let _ = tracing_subscriber::fmt().without_time().with_writer(std::io::stdout).with_ansi(false).try_init();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let told = runtime.block_on(async {
         let mut world = World::new(seed).await;

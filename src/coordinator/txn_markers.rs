@@ -111,6 +111,7 @@ impl MarkerSender {
         let (due, mut retries) = mpsc::unbounded_channel();
         loop {
             let send = tokio::select! {
+                biased;
                 send = markers.recv() => match send {
                     Some(send) => send,
                     None => return,

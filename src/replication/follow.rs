@@ -69,7 +69,9 @@ impl Partition {
             last_epoch = if info.bytes > 0 { self.log().latest_epoch() } else { None };
         }
         let before = self.log().high_watermark();
-        let after = if high_watermark == before { before } else { self.log().update_high_watermark(high_watermark) };
+        // A new leader may know of less that is committed than its predecessor did, or we did as leaders. What is committed
+        // stays so: unlike Kafka's, ours does not go back. A truncation below it takes it along.
+        let after = if high_watermark <= before { before } else { self.log().update_high_watermark(high_watermark) };
         if leader_log_start > self.log().log_start_offset() {
             self.log().advance_log_start_offset(leader_log_start, now).map_err(refusal)?;
         }

@@ -30,6 +30,7 @@ impl Apply {
     pub async fn run(self, mut outputs: mpsc::Receiver<ControllerOutput>, mut updates: mpsc::Receiver<ClusterUpdate>) {
         loop {
             tokio::select! {
+                biased;
                 output = outputs.recv() => match output {
                     Some(output) => self.carry_out(output).await,
                     None => return,

@@ -59,6 +59,7 @@ impl Watch {
     fn high_watermark_is_monotone(&mut self, partition: i32, host: Host, now: i64, anomalies: &mut Vec<String>) {
         let before = self.high_watermarks.insert((partition, host.id, host.life), now).unwrap_or(now);
         if now < before {
+            tracing::error!(partition, broker = host.id, before, now, "the high watermark went back");
             anomalies.push(format!(
                 "partition {partition}: broker {}'s high watermark went from {before} to {now}",
                 host.id
