@@ -295,6 +295,20 @@ def tool_transactions(s):
     tool("abort", "abort", "--topic", "ttx", "--partition", "0", "--start-offset", "0", only="^exit")
     tool("abort again", "abort", "--topic", "ttx", "--partition", "0", "--start-offset", "0", only="^exit|Could|Exception")
     t.end(False)
+    # A transaction that hangs: its coordinator knows nothing of the partition. Only without verification can there be one.
+    verify = lambda value: ["--alter", "--entity-type", "brokers", "--entity-default", "--add-config", f"transaction.partition.verification.enable={value}"]
+    s.tool("verification is switched off", "configs", *verify("false"), only="^exit|Completed")
+    h = Txn(c, "hangs")
+    h.init_twice()
+    hours_ago = int(time.time() * 1000) - 2 * 3600 * 1000
+    data = wire.batch([(b"k", b"v")], timestamp=hours_ago, producer_id=h.id, epoch=h.epoch, sequence=0, attributes=TRANSACTIONAL)
+    answer = eventually(lambda: (lambda a: a if a["ErrorCode"] == 0 else None)(produce(c, "ttx", 0, data, transactional_id="hangs")))
+    s.record("a record of it is taken", json.dumps(bool(answer)))
+    found = lambda label: tool(label, "find-hanging", "--broker-id", "0", "--max-transaction-timeout", "1", only=r"^exit|^ttx")
+    found("find hanging finds it")
+    tool("the hanging one is aborted", "abort", "--topic", "ttx", "--partition", "0", "--start-offset", str(answer["BaseOffset"]), only="^exit|Could|Exception")
+    found("find hanging finds it no more")
+    s.tool("verification is switched on", "configs", *verify("true"), only="^exit|Completed")
 
 
 def crash(run, name):
