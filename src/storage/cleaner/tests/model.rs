@@ -82,6 +82,10 @@ impl Model {
         }
         if producer > 0 {
             let sequence = self.sequences.entry(producer).or_insert(0);
+            // Of a producer only a marker may be left after DeleteRecords and a reload: Kafka takes nothing but 0 then.
+            if bench.log.active_producers().iter().any(|it| it.producer_id == producer && it.last_sequence < 0) {
+                *sequence = 0;
+            }
             batch = batch.producer(producer, 0, *sequence);
             *sequence += records.len() as i32;
         }
