@@ -99,6 +99,13 @@ class Cluster:
                     raise
                 time.sleep(1)
 
+    def bounce(self, number):
+        """An orderly stop, which must be one, and another start."""
+        code = self.brokers[number].stop(60)
+        if code not in (0, 143):
+            raise RuntimeError(f"broker {number} ended with {code}")
+        self.restart(number)
+
     def pause(self, number, seconds):
         self.brokers[number].process.pause(seconds)
 

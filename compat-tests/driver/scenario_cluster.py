@@ -112,11 +112,7 @@ def _bystander(cluster):
 
 
 def _terminate(cluster):
-    victim = _leader(cluster)
-    code = cluster.brokers[victim].stop(60)
-    if code not in (0, 143):
-        raise RuntimeError(f"broker {victim} ended with {code}")
-    cluster.restart(victim)
+    cluster.bounce(_leader(cluster))
 
 
 def _pause_short(cluster):

@@ -123,10 +123,7 @@ def _kill(pick, seconds):
 
 def _stop(cluster):
     victim = _any(cluster)
-    code = cluster.brokers[victim].stop(60)
-    if code not in (0, 143):
-        raise RuntimeError(f"broker {victim} ended with {code}")
-    cluster.restart(victim)
+    cluster.bounce(victim)
     return f"broker {victim}"
 
 

@@ -74,7 +74,7 @@ impl ControllerContext {
         self.is_live(broker) && !self.is_on_failed_dir(broker, tp)
     }
 
-    /// A replica that does its work for now: its broker may be shutting down.
+    /// A replica that still does its work, though its broker may be shutting down.
     #[must_use]
     pub fn is_working(&self, broker: BrokerId, tp: &TopicPartition) -> bool {
         self.is_registered(broker) && !self.is_on_failed_dir(broker, tp)
