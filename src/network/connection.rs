@@ -173,6 +173,7 @@ impl Connection {
         may_abandon: bool,
     ) -> Result<Option<Result<Reply, BadRequest>>, io::Error> {
         self.flush().await?;
+        self.release_input();
         let mut may_read = true;
         poll_fn(|context| {
             if let Poll::Ready(reply) = request.as_mut().poll(context) {
@@ -206,10 +207,7 @@ impl Connection {
     /// at the front still lacks, if its size is known.
     async fn read(&mut self, missing: Option<usize>) -> io::Result<bool> {
         let liveness = Arc::clone(&self.registration.liveness);
-        if self.input.is_empty() {
-            // A connection that only waits needs no memory to do so.
-            memory::give_back(std::mem::take(&mut self.input));
-        }
+        self.release_input();
         let read = poll_fn(|context| {
             if liveness.poll_closing(context) {
                 return Poll::Ready(Ok(0));
@@ -239,6 +237,13 @@ impl Connection {
         self.registration.touch();
         self.at_end = read == 0;
         Ok(read > 0)
+    }
+
+    /// A connection that only waits, for its client or for the answer to a request, needs no memory to do so.
+    fn release_input(&mut self) {
+        if self.input.is_empty() {
+            memory::give_back(std::mem::take(&mut self.input));
+        }
     }
 
     fn take_frame(&mut self, size: usize) -> BytesMut {
