@@ -272,6 +272,10 @@ def _power_cut(run, name, folder, disk):
         broker.kill()
         disk.unmount()
         disk.mount()
+        # What the disk held before anybody repaired it, for whoever looks for the cause of a loss.
+        kept = os.path.join(folder, "after-cut")
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(broker.log_dir, kept)
         if kind == "kafka":
             time.sleep(8)
         try:
