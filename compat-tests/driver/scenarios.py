@@ -76,6 +76,7 @@ LONG = "long"
 
 # name, part of --quick, scenario
 ALL = [
+    ("probe-no-coordinator", True, shared(probes.no_coordinator_probe)),
     ("topics", True, shared(scenario_tools.topics)),
     ("configs", True, shared(scenario_tools.configs)),
     ("console", True, shared(scenario_tools.console)),
