@@ -365,6 +365,42 @@ def fetch_probe(s):
     fetch("Fetch below the start", 12, offset=0, partition=1)
 
 
+def no_coordinator_probe(s):
+    """What is asked of a coordinator that is not one: byte by byte, in every version. The first script of a broker, as nothing may
+    have created the offsets topic yet. v0 of OffsetCommit and OffsetFetch know no coordinator."""
+    p = Probe(s)
+    part = {"PartitionIndex": 0, "CommittedOffset": 2, "CommittedMetadata": "meta", "CommittedLeaderEpoch": 0, "CommitTimestamp": -1}
+    topics = [{"Name": "none", "PartitionIndexes": [0, 3]}, {"Name": "other", "PartitionIndexes": [1]}]
+    empty = [{"Name": "none", "PartitionIndexes": []}]
+    member = {"GroupId": "g", "GenerationId": 1, "GenerationIdOrMemberEpoch": -1, "MemberId": "m"}
+    txn = {"TransactionalId": "t", "ProducerId": 7, "ProducerEpoch": 1}
+    in_txn = {"V3AndBelowTransactionalId": "t", "V3AndBelowProducerId": 7, "V3AndBelowProducerEpoch": 1, "V3AndBelowTopics": [{"Name": "none", "Partitions": [0]}]}
+    protocols = {"ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": b"\x00\x01"}], "SessionTimeoutMs": 10000, "RebalanceTimeoutMs": 10000}
+    asked = [
+        ("OffsetFetch", 9, {"GroupId": "g", "Topics": topics, "Groups": [{"GroupId": "g", "Topics": topics}]}),
+        ("OffsetFetch of no partition", 9, {"GroupId": "g", "Topics": empty, "Groups": [{"GroupId": "g", "Topics": empty}]}),
+        ("OffsetFetch of no topic", 9, {"GroupId": "g", "Topics": [], "Groups": [{"GroupId": "g", "Topics": []}]}),
+        ("OffsetFetch of all", 9, {"GroupId": "g", "Topics": None, "Groups": [{"GroupId": "g", "Topics": None}, {"GroupId": "h", "Topics": topics}]}),
+        ("OffsetFetch of the empty group", 9, {"GroupId": "", "Topics": topics, "Groups": [{"GroupId": "", "Topics": topics}]}),
+        ("OffsetCommit", 8, {**member, "MemberId": "", "RetentionTimeMs": -1, "Topics": [{"Name": "none", "Partitions": [part]}]}),
+        ("JoinGroup", 11, {"GroupId": "g", "MemberId": "", **protocols}), ("Heartbeat", 12, member),
+        ("LeaveGroup", 13, {"GroupId": "g", "MemberId": "m", "Members": [{"MemberId": "m"}]}),
+        ("SyncGroup", 14, {**member, "Assignments": []}), ("DescribeGroups", 15, {"Groups": ["g"]}), ("ListGroups", 16, {"StatesFilter": [], "TypesFilter": []}),
+        ("DeleteGroups", 42, {"GroupsNames": ["g"]}), ("OffsetDelete", 47, {"GroupId": "g", "Topics": [{"Name": "none", "Partitions": [{"PartitionIndex": 0}]}]}),
+        ("InitProducerId", 22, {"TransactionalId": "t", "TransactionTimeoutMs": 1000}), ("AddPartitionsToTxn", 24, in_txn),
+        ("AddOffsetsToTxn", 25, {**txn, "GroupId": "g"}), ("EndTxn", 26, {**txn, "Committed": True}),
+        ("TxnOffsetCommit", 28, {**txn, "GroupId": "g", "GenerationId": -1, "Topics": [{"Name": "none", "Partitions": [part]}]}),
+        ("DescribeTransactions", 65, {"TransactionalIds": ["t"]}), ("ListTransactions", 66, {"StateFilters": [], "ProducerIdFilters": []}),
+    ]
+    for label, key, body in asked:
+        for version in _every_version(p.connection, key):
+            # v4 is asked by brokers, of many transactions at once.
+            if key in (8, 9) and version == 0 or key == 24 and version >= 4 or body.get("Topics", ()) is None and version < 2:
+                continue
+            p.connection.send(key, version, body)
+            p.s.record(f"{label} v{version}", _frame(p, 400)[8:])
+
+
 def group_probe(s):
     """The group APIs in every version with hand-made members."""
     s.tool("", "topics", "--create", "--topic", "grp", "--partitions", "2", keep=False)

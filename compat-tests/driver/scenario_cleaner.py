@@ -126,6 +126,7 @@ def transaction(connection, put, topic, name, number, committed):
     _PRODUCERS[name][1] = sequence
     if committed is not None:
         until_known(26, 1, {"TransactionalId": name, "ProducerId": producer["ProducerId"], "ProducerEpoch": producer["ProducerEpoch"], "Committed": committed})
+    return producer
 
 
 def roll(broker, number):

@@ -1,4 +1,5 @@
 """kill -9 under load, damaged files between kill and start, and power cuts on a loop-mounted file system."""
+import ctypes
 import fcntl
 import glob
 import os
@@ -174,12 +175,23 @@ def crash_loop(run, name):
 
 
 SHUTDOWN_IOCTL, NO_LOG_FLUSH = 0x8004587D, 2
+CLONE_NEWNS = 0x00020000
+
+
+def own_mounts():
+    """A mount namespace of this thread's and of what it starts. A namespace that anybody else makes copies every mount it
+    sees, and a copy keeps the file system alive: what is mounted again would then be the one that was shut down."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "no mount namespace of our own")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True, capture_output=True, timeout=30)
 
 
 class LoopMount:
     """An ext4 file system in a file, whose power can be cut."""
 
     def __init__(self, folder):
+        own_mounts()
         self.image, self.point = os.path.join(folder, "disk.img"), os.path.join(folder, "disk")
         os.makedirs(self.point, exist_ok=True)
         with open(self.image, "wb") as image:
@@ -198,11 +210,13 @@ class LoopMount:
             os.close(handle)
 
     def unmount(self):
+        """True if nothing held it: only then is what is mounted next read from the disk."""
         for _ in range(50):
             if subprocess.run(["umount", self.point], capture_output=True).returncode == 0:
-                return
+                return True
             time.sleep(0.1)
         subprocess.run(["umount", "-l", self.point], capture_output=True)
+        return False
 
 
 def power_cut(run, name):
@@ -270,8 +284,14 @@ def _power_cut(run, name, folder, disk):
             os.kill(broker.process.pid, signal.SIGCONT)
             time.sleep(0.3)
         broker.kill()
-        disk.unmount()
+        if not disk.unmount():
+            run.report.check(f"{name}: round {number}: the disk is let go", False, "something holds it; nothing is known of this cut")
+            return
         disk.mount()
+        # What the disk held before anybody repaired it, for whoever looks for the cause of a loss.
+        kept = os.path.join(folder, "after-cut")
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(broker.log_dir, kept)
         if kind == "kafka":
             time.sleep(8)
         try:

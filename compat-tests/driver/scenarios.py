@@ -16,6 +16,7 @@ import scenario_disk
 import scenario_hostile
 import scenario_netfaults
 import scenario_streams
+import scenario_swaps
 import scenario_tools
 import scenario_transactions
 
@@ -75,6 +76,7 @@ LONG = "long"
 
 # name, part of --quick, scenario
 ALL = [
+    ("probe-no-coordinator", True, shared(probes.no_coordinator_probe)),
     ("topics", True, shared(scenario_tools.topics)),
     ("configs", True, shared(scenario_tools.configs)),
     ("console", True, shared(scenario_tools.console)),
@@ -107,6 +109,7 @@ ALL = [
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
     ("cleaner", True, scenario_cleaner.clean_by_both),
+    ("cleaner-crash", True, scenario_swaps.crashes),
     ("zookeeper-in-place", True, scenario_disk.in_place),
     ("zookeeper-store", True, scenario_disk.store_tests),
     ("checker-selftest", True, scenario_checker.selftest),

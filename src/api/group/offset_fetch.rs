@@ -38,15 +38,8 @@ pub async fn handle(ctx: &Context, request: OffsetFetchRequest) -> OffsetFetchRe
     if ctx.version == 0 {
         return respond_single(Ok(fetch_from_znodes(ctx, &request.group_id, asked.unwrap_or_default()).await));
     }
-    let outcome = ctx.services.groups.fetch_offsets(&request.group_id, asked.clone(), request.require_stable);
-    match outcome {
-        // v1 has no place for an error of the whole request; Kafka loses it there, and the partitions with it.
-        Err(error) if ctx.version < 2 => {
-            let failed = |tp: TopicPartition| nothing(tp, error);
-            respond_single(Ok(asked.unwrap_or_default().into_iter().map(failed).collect()))
-        }
-        outcome => respond_single(outcome),
-    }
+    // v1 has no place for an error of the whole group: as with Kafka, such an answer names no partition at all.
+    respond_single(ctx.services.groups.fetch_offsets(&request.group_id, asked, request.require_stable))
 }
 
 fn partitions<'a>(topics: impl Iterator<Item = (&'a StrBytes, &'a Vec<i32>)>) -> Vec<TopicPartition> {
