@@ -68,16 +68,19 @@ def _there_and_back(report, name, cluster, load, app, rounds):
     _cleans(report, name, cluster, "kafka")
     for kind in ("monedula", "kafka") * rounds:
         for number in sorted(cluster.brokers):
-            began = time.monotonic()
+            marks = [time.monotonic()]
             code = cluster.brokers[number].stop(60)
+            marks.append(time.monotonic())
             report.check(f"{name}: broker {number} stops in order", code in (0, 143), f"exit {code}\n" + cluster.logs())
             cluster.place(number, kind)
             cluster.restart(number)
+            marks.append(time.monotonic())
             for topic in cluster.topics():
                 cluster.until_whole(topic)
+            marks.append(time.monotonic())
             if not report.check(f"{name}: broker {number} is {kind} now and takes writes", load.wait_progress(60) and app.alive(), app.tail() + cluster.logs()):
                 raise RuntimeError("no use going on")
-            report.line(f".... broker {number} became {kind} in {time.monotonic() - began:.1f} s")
+            report.line(f".... broker {number} became {kind}: {', '.join(f'{what} in {b - a:.1f} s' for what, a, b in zip(('stopped', 'ready', 'whole'), marks, marks[1:]))}")
         _cleans(report, name, cluster, kind)
 
 
