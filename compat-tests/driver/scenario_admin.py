@@ -44,10 +44,28 @@ class ClusterSide(Side):
             text = re.sub(pattern, replacement, text)
         return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
+    def tool(self, label, *args, **more):
+        began = time.monotonic()
+        result = super().tool(label, *args, **more)
+        if time.monotonic() - began > 5:
+            print("     slow:", label or args, f"{time.monotonic() - began:.1f} s", flush=True)
+        return result
+
     def create(self, topic, assignment, **configs):
         more = [word for key, value in configs.items() for word in ("--config", f"{key.replace('_', '.')}={value}")]
         self.tool(f"create {topic}", "topics", "--create", "--topic", topic, "--replica-assignment", assignment, *more)
-        self.until(lambda: len(self.states(topic)) == len(assignment.split(",")) and all(s and s["leader"] > 0 for s in self.states(topic).values()), f"{topic} has leaders")
+        self.until(lambda: len(self.states(topic)) == len(assignment.split(",")) and all(self.leads(topic, partition) for partition in self.states(topic)), f"{topic} has leaders")
+
+    def leads(self, topic, partition):
+        """Whether the leader in the tree knows of it. An idempotent producer whose first batches are refused and whose fifth is taken never
+        gets on (KAFKA-14359), at either kind of broker; it is not what is tried here."""
+        leader = self.states(topic)[partition]["leader"]
+        if leader < 0:
+            return False
+        with self.cluster.brokers[leader].connect(5) as connection:
+            answer = connection.call(2, 5, {"ReplicaId": -1, "IsolationLevel": 0, "Topics": [{"Name": topic, "Partitions": [
+                {"PartitionIndex": partition, "CurrentLeaderEpoch": -1, "Timestamp": -1}]}]})
+        return answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 0
 
     def describe(self, label, topic):
         self.tool(f"{label}: describe {topic}", "topics", "--describe", "--topic", topic)
@@ -246,7 +264,7 @@ def unclean(s):
         s.describes(topic, "Leader: 2")
         s.describe("unclean: elected", topic)
         s.tool(f"unclean: the records of {topic} are lost", "get-offsets", "--topic", topic)
-        s.record(f"unclean: state of {topic}", json.dumps({k: v for k, v in s.states(topic)[0].items() if k in ("leader", "isr", "leader_epoch", "version")}, sort_keys=True))
+        s.record(f"unclean: state of {topic}", json.dumps({k: v for k, v in s.states(topic)[0].items() if k in ("leader", "isr", "version")}, sort_keys=True))
     s.write("torn-a", 10, 100)
     s.up(1)
     for topic in ("torn-a", "torn-b"):
@@ -281,6 +299,7 @@ def deleting(s):
     s.record("delete: no file is left", str(eventually(lambda: not any(s.held(number, r"gone-\d") for number in (1, 2, 3)), 20)))
     s.tool("delete: list at the end", "topics", "--list", only="gone")
     s.create("gone", "3:1")
+    s.describes("gone", "Leader: 3")
     s.describe("delete: made again", "gone")
 
 
