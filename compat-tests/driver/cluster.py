@@ -24,7 +24,8 @@ class ZkView:
     def __init__(self, connect):
         from kazoo.client import KazooClient
         logging.getLogger("kazoo").setLevel(logging.CRITICAL)
-        self.client = KazooClient(connect)
+        # As long as the server allows: a ZooKeeper that is away for ten seconds is a fault to try, not one of ours.
+        self.client = KazooClient(connect, timeout=20)
         self.client.start(30)
 
     def json(self, path):
@@ -110,12 +111,13 @@ class Cluster:
         self.brokers[number].process.pause(seconds)
 
     def until(self, condition, what, timeout=90):
+        from kazoo.exceptions import KazooException
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             try:
                 if condition():
                     return
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, KazooException):
                 pass
             time.sleep(0.2)
         raise RuntimeError(f"not within {timeout} s: {what}")

@@ -150,39 +150,3 @@ FAULTS = [
     ("ZooKeeper is away for 10 s", _zookeeper_away),
     ("every broker is restarted in turn", _roll),
 ]
-
-
-def rolling(run, name):
-    """A cluster of Apache Kafka becomes one of Monedula, broker by broker, under load, on the same files; and Kafka's again."""
-    if not have_librdkafka() or run.options.subject != "monedula":
-        run.report.skip(name, "needs librdkafka and Monedula")
-        return
-    run.close_pair()
-    report = run.report
-    cluster = clusters.Cluster(os.path.join(run.folder, name), {1: "kafka", 2: "kafka", 3: "kafka"})
-    try:
-        cluster.start()
-        create(report, name, cluster, "load")
-        load = ClusterLoad(cluster, run.folder, "load")
-        load.start()
-        for kind in ("monedula", "kafka"):
-            for number in sorted(cluster.brokers):
-                cluster.brokers[number].stop(60)
-                cluster.place(number, kind)
-                cluster.restart(number)
-                cluster.until_whole("load")
-                ok = report.check(f"{name}: broker {number} is {kind} now and takes writes", load.wait_progress(60), cluster.logs())
-                if not ok:
-                    return
-        load.stop()
-        ok, text = load.verify()
-        report.check(f"{name}: every acked record is there once and in order ({text.splitlines()[-1] if text else ''})", ok, text)
-        with open(load.process.log) as log:
-            said = log.read()
-        report.check(f"{name}: the producer saw no error", "errors 0 left 0" in said and "fatal" not in said, said[-500:])
-        finish(report, name, cluster, "load")
-    except Exception:
-        report.check(f"{name}: runs", False, traceback.format_exc() + cluster.logs())
-    finally:
-        cluster.close()
-        proc.stop_all()

@@ -6,6 +6,7 @@ import traceback
 import harness
 import proc
 import probes
+import scenario_admin
 import scenario_checker
 import scenario_cleaner
 import scenario_cluster
@@ -15,6 +16,7 @@ import scenario_crash
 import scenario_disk
 import scenario_hostile
 import scenario_netfaults
+import scenario_rolling
 import scenario_streams
 import scenario_swaps
 import scenario_tools
@@ -117,7 +119,10 @@ ALL = [
     ("cluster-ours", False, scenario_cluster.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("cluster-two-kafka", LONG, scenario_cluster.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
     ("cluster-one-kafka", LONG, scenario_cluster.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
-    ("cluster-rolling", False, scenario_cluster.rolling),
+    ("cluster-rolling", False, scenario_rolling.rolling),
+    ("cluster-admin", False, scenario_admin.scenario({1: "monedula", 2: "monedula", 3: "monedula"}, scenario_admin.SHORT)),
+    ("cluster-admin-long", LONG, scenario_admin.scenario({1: "monedula", 2: "monedula", 3: "monedula"}, scenario_admin.LONG)),
+    ("cluster-admin-mixed", LONG, scenario_admin.scenario({1: "monedula", 2: "kafka", 3: "monedula"}, scenario_admin.LONG)),
     ("netfaults-ours", LONG, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("netfaults-two-kafka", LONG, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
     ("netfaults-one-kafka", LONG, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),

@@ -164,7 +164,10 @@ impl Reign<'_> {
                 }
             }
         }
-        self.prune_reassignment_wish(|tp, _| failed.contains(tp)).await?;
+        // As Apache Kafka does, a wish that names nothing, or cannot be read, is left until another one ends.
+        if !failed.is_empty() {
+            self.prune_reassignment_wish(|tp, _| failed.contains(tp)).await?;
+        }
         Box::pin(self.reassign(plans)).await
     }
 

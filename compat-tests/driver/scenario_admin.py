@@ -1,0 +1,454 @@
+"""Partitions of a real cluster moved, elected, grown and deleted with the official tools, and a log dir that fails: the same script on
+three brokers of Apache Kafka and on three others, and the tools' answers compared."""
+import json
+import os
+import random
+import re
+import subprocess
+import time
+import traceback
+
+import cluster as clusters
+import harness
+import probes
+import proc
+import wire
+from harness import Side, eventually
+from scenario_crash import have_librdkafka
+
+OVERRIDES = {
+    "auto.leader.rebalance.enable": "false", "auto.create.topics.enable": "false", "min.insync.replicas": "1", "unclean.leader.election.enable": "false",
+    "replica.high.watermark.checkpoint.interval.ms": "1000", "log.flush.scheduler.interval.ms": "1000", "offsets.topic.replication.factor": "3",
+}
+REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
+ELECT = "org.apache.kafka.tools.LeaderElectionCommand"
+
+
+class ClusterSide(Side):
+    """A cluster in a broker's place: what its tools say, with the addresses and folders of all its brokers masked."""
+
+    def __init__(self, name, cluster, tools):
+        super().__init__(next(iter(cluster.brokers.values())), tools, cluster.folder)
+        self.name, self.cluster, self.started = name, cluster, time.monotonic()
+
+    @property
+    def bootstrap(self):
+        return self.cluster.bootstrap
+
+    def normal(self, text):
+        for number, broker in self.cluster.brokers.items():
+            for place, folder in enumerate(broker.log_dir.split(",")):
+                text = text.replace(folder, f"LOGDIR-{number}-{place}")
+            text = text.replace(f":{broker.port}", f":PORT-{number}").replace(str(broker.port), f"PORT-{number}")
+        for pattern, replacement in self.masks + harness.COMMON_MASKS:
+            text = re.sub(pattern, replacement, text)
+        return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+    def tool(self, label, *args, **more):
+        began = time.monotonic()
+        result = super().tool(label, *args, **more)
+        if time.monotonic() - began > 5:
+            print("     slow:", label or args, f"{time.monotonic() - began:.1f} s", flush=True)
+        return result
+
+    def create(self, topic, assignment, **configs):
+        more = [word for key, value in configs.items() for word in ("--config", f"{key.replace('_', '.')}={value}")]
+        self.tool(f"create {topic}", "topics", "--create", "--topic", topic, "--replica-assignment", assignment, *more)
+        self.until(lambda: len(self.states(topic)) == len(assignment.split(",")) and all(self.leads(topic, partition) for partition in self.states(topic)), f"{topic} has leaders")
+
+    def leads(self, topic, partition):
+        """Whether the leader in the tree knows of it. An idempotent producer whose first batches are refused and whose fifth is taken never
+        gets on (KAFKA-14359), at either kind of broker; it is not what is tried here."""
+        leader = self.states(topic)[partition]["leader"]
+        if leader < 0:
+            return False
+        with self.cluster.brokers[leader].connect(5) as connection:
+            answer = connection.call(2, 5, {"ReplicaId": -1, "IsolationLevel": 0, "Topics": [{"Name": topic, "Partitions": [
+                {"PartitionIndex": partition, "CurrentLeaderEpoch": -1, "Timestamp": -1}]}]})
+        return answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 0
+
+    def describe(self, label, topic):
+        self.tool(f"{label}: describe {topic}", "topics", "--describe", "--topic", topic)
+
+    def states(self, topic):
+        return self.cluster.view.states(topic)
+
+    def until(self, condition, what, timeout=60):
+        self.cluster.until(condition, what, timeout)
+
+    def until_isr(self, topic, partition, isr, timeout=60):
+        self.until(lambda: sorted(self.states(topic)[partition]["isr"]) == sorted(isr), f"{topic}-{partition} has ISR {isr}, not {self.states(topic)[partition]}", timeout)
+
+    def until_leader(self, topic, partition, leader, timeout=60):
+        self.until(lambda: self.states(topic)[partition]["leader"] == leader, f"{topic}-{partition} is led by {leader}, not {self.states(topic)[partition]}", timeout)
+
+    def describes(self, topic, text, timeout=30):
+        """Until the brokers' own images say so, not only the tree."""
+        def once():
+            return re.search(text, self.tool("", "topics", "--describe", "--topic", topic, keep=False).out)
+        if not eventually(once, timeout, 0.5):
+            raise RuntimeError(f"not described as {text}: {self.tool('', 'topics', '--describe', '--topic', topic, keep=False).text()}")
+
+    def down(self, number):
+        self.cluster.brokers[number].stop(60)
+        self.until(lambda: number not in self.cluster.view.brokers(), f"broker {number} is gone")
+
+    def kill(self, number):
+        self.cluster.brokers[number].kill()
+        self.until(lambda: number not in self.cluster.view.brokers(), f"broker {number} is gone")
+
+    def up(self, number):
+        self.cluster.restart(number)
+        self.until(lambda: number in self.cluster.view.brokers(), f"broker {number} is back")
+
+    def seat(self, number):
+        """Makes this broker controller: the seat is vacated until it is the one who takes it."""
+        from kazoo.exceptions import NoNodeError
+        for _ in range(60):
+            if self.cluster.view.controller() == number:
+                return
+            try:
+                self.cluster.view.client.delete("/controller")
+            except NoNodeError:
+                pass
+            self.until(lambda: self.cluster.view.controller() is not None, "there is a controller")
+        raise RuntimeError(f"broker {number} never became controller")
+
+    def held(self, number, pattern):
+        """The folders of a broker's log dirs whose whole name is like this."""
+        dirs = [entry for entry in self.cluster.brokers[number].log_dir.split(",") if os.path.isdir(entry)]
+        return [os.path.join(entry, name) for entry in dirs for name in os.listdir(entry) if re.fullmatch(pattern, name)]
+
+    def fill(self, topic, partitions, batches):
+        """So many batches of 400 kB into each of these partitions."""
+        for partition in partitions:
+            leader = self.cluster.brokers[self.states(topic)[partition]["leader"]]
+            with leader.connect(30) as connection:
+                for _ in range(batches):
+                    answer = probes.produce(connection, topic, partition, wire.batch([(b"key", b"v" * 400_000)]))
+                    if answer["ErrorCode"] != 0:
+                        raise RuntimeError(f"cannot write to {topic}-{partition}: {answer}")
+
+    def write(self, topic, records=2000, size=1000):
+        self.tool("", "producer-perf", "--topic", topic, "--num-records", records, "--record-size", size, "--throughput", -1, "--producer-props",
+                  f"bootstrap.servers={self.bootstrap}", "acks=all", boot=False, keep=False, timeout=60)
+
+    def plan(self, name, moves):
+        """A file for the tool: (topic, partition) to replicas."""
+        path = os.path.join(self.folder, f"{name}.json")
+        with open(path, "w") as out:
+            json.dump({"version": 1, "partitions": [{"topic": t, "partition": p, "replicas": r} for (t, p), r in moves.items()]}, out)
+        return path
+
+    def reassign(self, label, *args, keep=True):
+        return self.tool(label, REASSIGN, *args, keep=keep)
+
+    def moved(self, plan, keep_throttle=False, timeout=60):
+        """Until --verify finds nothing left to do; the throttle is kept while asked."""
+        def once():
+            answer = self.reassign("", "--verify", "--reassignment-json-file", plan, "--preserve-throttles", keep=False)
+            return answer.exit == 0 and "still in progress" not in answer.out and "is completed" in answer.out
+        if not eventually(once, timeout, 0.5):
+            raise RuntimeError("the reassignment does not end: " + self.reassign("", "--verify", "--reassignment-json-file", plan, "--preserve-throttles", keep=False).text())
+
+    def throttles(self, label, topic):
+        self.tool(f"{label}: throttles of the brokers", "configs", "--describe", "--entity-type", "brokers", sort=True, only="throttled|Dynamic")
+        self.tool(f"{label}: throttles of {topic}", "configs", "--describe", "--entity-type", "topics", "--entity-name", topic, only="throttled|Dynamic")
+
+
+def moving(s):
+    """KIP-455 and KIP-73: moved under a throttle, looked at, refused, cancelled, moved with another, and the throttle removed."""
+    s.create("move", "1:2,2:3,3:1")
+    # More than the one fetch that a throttle lets pass.
+    s.fill("move", range(3), 8)
+    there = s.plan("there", {("move", 0): [2, 3], ("move", 1): [3, 1]})
+    s.reassign("move: verify before", "--verify", "--reassignment-json-file", there)
+    s.reassign("move: execute", "--execute", "--reassignment-json-file", there, "--throttle", 1000)
+    s.reassign("move: list", "--list")
+    s.describe("move: on the way", "move")
+    s.reassign("move: verify on the way", "--verify", "--reassignment-json-file", there, "--preserve-throttles")
+    s.throttles("move: on the way", "move")
+    s.reassign("move: execute again", "--execute", "--reassignment-json-file", there)
+    s.tool("move: grow while it moves", "topics", "--alter", "--topic", "move", "--partitions", 5)
+    s.reassign("move: cancel", "--cancel", "--reassignment-json-file", there, "--preserve-throttles")
+    s.until(lambda: not any(s.cluster.view.json("/brokers/topics/move").get(key) for key in ("adding_replicas", "removing_replicas")), "the reassignment is cancelled")
+    s.reassign("move: list after cancelling", "--list")
+    s.describe("move: after cancelling", "move")
+    s.reassign("move: cancel what is not on the way", "--cancel", "--reassignment-json-file", there)
+    s.throttles("move: after cancelling", "move")
+    s.reassign("move: execute with a high throttle", "--execute", "--reassignment-json-file", there, "--throttle", 50000000)
+    s.moved(there)
+    s.reassign("move: verify at the end", "--verify", "--reassignment-json-file", there)
+    s.throttles("move: at the end", "move")
+    s.describe("move: at the end", "move")
+    for what, moves in {"an unknown broker": {("move", 0): [2, 9]}, "a broker twice": {("move", 0): [2, 2]}, "no broker": {("move", 0): []},
+                        "a partition that is not there": {("move", 77): [1, 2]}, "a topic that is not there": {("missing", 0): [1, 2]}}.items():
+        s.reassign(f"move: execute with {what}", "--execute", "--reassignment-json-file", s.plan("bad", moves))
+    more = s.plan("more", {("move", 2): [3, 1, 2]})
+    s.reassign("move: more replicas", "--execute", "--reassignment-json-file", more)
+    s.moved(more)
+    s.until_isr("move", 2, [1, 2, 3])
+    fewer = s.plan("fewer", {("move", 2): [2]})
+    s.reassign("move: fewer replicas", "--execute", "--reassignment-json-file", fewer)
+    s.moved(fewer)
+    s.describe("move: more, then fewer", "move")
+    gone = lambda: not any(s.held(number, rf"move-{partition}(\..*)?") for number, partition in ((1, 0), (2, 1), (1, 2), (3, 2)))
+    s.record("move: what left is deleted", str(eventually(gone, 20)))
+
+
+def failing_over(s):
+    """A reassignment outlives the controller that began it."""
+    s.create("over", "1:2,2:3")
+    s.fill("over", range(2), 8)
+    s.seat(1)
+    there = s.plan("over", {("over", 0): [2, 3], ("over", 1): [3, 1]})
+    s.reassign("failover: execute", "--execute", "--reassignment-json-file", there, "--throttle", 1000)
+    s.kill(1)
+    s.until(lambda: s.cluster.view.controller() not in (None, 1), "another broker is controller")
+    s.describes("over", r"Partition: 0\tLeader: 2")
+    s.reassign("failover: list at the new controller", "--list")
+    s.describe("failover: at the new controller", "over")
+    s.up(1)
+    s.reassign("failover: a higher throttle", "--execute", "--additional", "--reassignment-json-file", there, "--throttle", 50000000)
+    s.moved(there, timeout=90)
+    s.reassign("failover: verify", "--verify", "--reassignment-json-file", there)
+    s.throttles("failover: at the end", "over")
+    s.until_isr("over", 1, [1, 3])
+    s.describes("over", r"Isr: (3,1|1,3)")
+    s.record("failover: assignment", json.dumps(s.cluster.view.json("/brokers/topics/over")["partitions"], sort_keys=True))
+
+
+def electing(s):
+    """Preferred leaders by the tool, of one partition, of a file, of all."""
+    s.create("lead", "1:2:3,2:3:1,3:1:2")
+    one = ("--election-type", "preferred", "--topic", "lead", "--partition", "0")
+    s.tool("elect: not needed", ELECT, *one)
+    s.down(1)
+    s.until_leader("lead", 0, 2)
+    s.describes("lead", r"Partition: 0\tLeader: 2")
+    s.tool("elect: the preferred is down", ELECT, *one)
+    s.describe("elect: without the preferred", "lead")
+    s.up(1)
+    for partition in range(3):
+        s.until_isr("lead", partition, [1, 2, 3])
+    s.tool("elect: preferred", ELECT, *one)
+    s.until_leader("lead", 0, 1)
+    s.describes("lead", r"Partition: 0\tLeader: 1\tReplicas: 1,2,3\tIsr: 2,3,1")
+    s.describe("elect: preferred", "lead")
+    path = os.path.join(s.folder, "elect.json")
+    with open(path, "w") as out:
+        json.dump({"partitions": [{"topic": "lead", "partition": 0}, {"topic": "lead", "partition": 1}, {"topic": "nowhere", "partition": 0}]}, out)
+    s.tool("elect: by a file", ELECT, "--election-type", "preferred", "--path-to-json-file", path, sort=True)
+    s.tool("elect: a partition that is not there", ELECT, "--election-type", "preferred", "--topic", "lead", "--partition", "9")
+    s.tool("elect: unclean where there is a leader", ELECT, "--election-type", "unclean", "--topic", "lead", "--partition", "0")
+
+
+def unclean(s):
+    """Nobody leads until somebody is asked to: by an election, by the topic's config."""
+    s.create("torn-a", "1:2")
+    s.create("torn-b", "1:2")
+    s.kill(2)
+    for topic in ("torn-a", "torn-b"):
+        s.until_isr(topic, 0, [1])
+        s.write(topic, 100, 100)
+    s.kill(1)
+    s.until(lambda: all(s.states(topic)[0]["leader"] == -1 for topic in ("torn-a", "torn-b")), "nobody leads")
+    s.up(2)
+    s.describes("torn-a", "Leader: none")
+    s.tool("unclean: nobody leads", "topics", "--describe", "--unavailable-partitions", sort=True, only="torn")
+    s.tool("unclean: preferred", ELECT, "--election-type", "preferred", "--topic", "torn-a", "--partition", "0")
+    s.tool("unclean: elect", ELECT, "--election-type", "unclean", "--topic", "torn-a", "--partition", "0")
+    s.tool("unclean: by the topic's config", "configs", "--alter", "--entity-type", "topics", "--entity-name", "torn-b", "--add-config", "unclean.leader.election.enable=true")
+    for topic in ("torn-a", "torn-b"):
+        s.until_leader(topic, 0, 2)
+        s.describes(topic, "Leader: 2")
+        s.describe("unclean: elected", topic)
+        s.tool(f"unclean: the records of {topic} are lost", "get-offsets", "--topic", topic)
+        s.record(f"unclean: state of {topic}", json.dumps({k: v for k, v in s.states(topic)[0].items() if k in ("leader", "isr", "version")}, sort_keys=True))
+    s.write("torn-a", 10, 100)
+    s.up(1)
+    for topic in ("torn-a", "torn-b"):
+        s.until_isr(topic, 0, [1, 2])
+        s.tool(f"unclean: offsets of {topic} at the end", "get-offsets", "--topic", topic)
+    # The logs are one again: what broker 1 alone had is gone from its files too.
+    s.record("unclean: the replicas agree", "\n".join(line for topic in ("torn-a", "torn-b") for line in _different(s, topic, 0, (1, 2))) or "yes")
+
+
+def _different(s, topic, partition, numbers):
+    def content(number):
+        folder = s.held(number, f"{topic}-{partition}")[0]
+        return b"".join(open(os.path.join(folder, name), "rb").read() for name in sorted(os.listdir(folder)) if name.endswith(".log"))
+    eventually(lambda: content(numbers[0]) == content(numbers[1]), 10)
+    return [] if content(numbers[0]) == content(numbers[1]) else [f"{topic}-{partition}: {len(content(numbers[0]))} and {len(content(numbers[1]))} bytes"]
+
+
+def deleting(s):
+    """A topic is gone when the last of its replicas is, however long that broker is away."""
+    s.create("gone", "1:2:3,2:3:1")
+    s.write("gone", 100)
+    s.kill(3)
+    s.until_isr("gone", 1, [1, 2])
+    s.tool("delete: with a broker down", "topics", "--delete", "--topic", "gone")
+    s.until(lambda: not any(s.held(number, r"gone-\d") for number in (1, 2)), "the live replicas are deleted", 30)
+    s.tool("delete: list meanwhile", "topics", "--list", only="gone")
+    s.record("delete: the wish remains", str(s.cluster.view.client.exists("/admin/delete_topics/gone") is not None))
+    s.tool("delete: create meanwhile", "topics", "--create", "--topic", "gone", "--replica-assignment", "1:2")
+    s.tool("delete: delete meanwhile", "topics", "--delete", "--topic", "gone")
+    s.up(3)
+    s.until(lambda: s.cluster.view.client.exists("/brokers/topics/gone") is None and s.cluster.view.client.exists("/admin/delete_topics/gone") is None, "the topic is gone")
+    s.record("delete: no file is left", str(eventually(lambda: not any(s.held(number, r"gone-\d") for number in (1, 2, 3)), 20)))
+    s.tool("delete: list at the end", "topics", "--list", only="gone")
+    s.create("gone", "3:1")
+    s.describes("gone", "Leader: 3")
+    s.describe("delete: made again", "gone")
+
+
+def growing(s):
+    s.create("grow", "1:2")
+    s.tool("grow", "topics", "--alter", "--topic", "grow", "--partitions", "3", "--replica-assignment", "1:2,2:3,3:1")
+    s.describes("grow", "Partition: 2\tLeader: 3")
+    s.describe("grow", "grow")
+    for what, assignment in {"a smaller factor": "1:2,2:3,3:1,1", "an unknown broker": "1:2,2:3,3:1,1:7", "no start at zero": "2:3"}.items():
+        s.tool(f"grow: with {what}", "topics", "--alter", "--topic", "grow", "--partitions", "4", "--replica-assignment", assignment)
+    s.write("grow", 300)
+    s.down(3)
+    s.tool("grow: onto a broker that is down", "topics", "--alter", "--topic", "grow", "--partitions", "5", "--replica-assignment", "1:2,2:3,3:1,3:1,2:1")
+    s.tool("grow: with a broker down", "topics", "--alter", "--topic", "grow", "--partitions", "5", "--replica-assignment", "1:2,2:3,3:1,1:2,2:1")
+    s.until(lambda: len(s.states("grow")) == 5, "there are five")
+    s.up(3)
+    for partition, isr in enumerate(([1, 2], [2, 3], [1, 3], [1, 2], [1, 2])):
+        s.until_isr("grow", partition, isr)
+    s.describes("grow", r"Partition: 2\tLeader: 1\tReplicas: 3,1\tIsr: 1,3")
+    s.describe("grow: with a broker back", "grow")
+
+
+def wishing(s):
+    """What tools before 2.4 wrote into ZooKeeper."""
+    client = s.cluster.view.client
+    s.create("old", "1:2,2:3")
+    s.write("old", 300)
+    wish = {"version": 1, "partitions": [{"topic": "old", "partition": 0, "replicas": [2, 3]}, {"topic": "missing", "partition": 0, "replicas": [1, 2]}]}
+    client.create("/admin/reassign_partitions", json.dumps(wish).encode())
+    s.until(lambda: client.exists("/admin/reassign_partitions") is None, "the wish to move is granted")
+    s.until_isr("old", 0, [2, 3])
+    s.describes("old", r"Partition: 0\tLeader: (2|3)\tReplicas: 2,3")
+    s.record("znodes: moved", json.dumps(s.cluster.view.json("/brokers/topics/old")["partitions"], sort_keys=True))
+    s.down(2)
+    s.until_leader("old", 1, 3)
+    s.up(2)
+    for partition in range(2):
+        s.until_isr("old", partition, [2, 3])
+    wish = {"version": 1, "partitions": [{"topic": "old", "partition": 0}, {"topic": "old", "partition": 1}, {"topic": "missing", "partition": 3}]}
+    client.create("/admin/preferred_replica_election", json.dumps(wish).encode())
+    s.until(lambda: client.exists("/admin/preferred_replica_election") is None, "the wish to elect is granted")
+    for partition in range(2):
+        s.until_leader("old", partition, 2)
+    s.describes("old", r"Partition: 1\tLeader: 2\tReplicas: 2,3\tIsr: 3,2")
+    s.describe("znodes: elected", "old")
+    client.create("/admin/reassign_partitions", b"this is no JSON")
+    gone = eventually(lambda: client.exists("/admin/reassign_partitions") is None, 5)
+    s.record("znodes: a wish that is no JSON is", "taken away" if gone else "left")
+    if not gone:
+        client.delete("/admin/reassign_partitions")
+
+
+def failing_disk(s):
+    """One of two log dirs of a broker can no longer be written: its replicas go offline, the others stay, leadership moves."""
+    broker = s.cluster.brokers[2]
+    bad = broker.log_dir.split(",")[1]
+    s.create("disks", "2:1:3,2:3:1,2:1:3,2:3:1")
+    s.write("disks", 1000)
+    held = sorted(int(name.rsplit("-", 1)[1]) for name in os.listdir(bad) if re.fullmatch(r"disks-\d", name))
+    s.record("disk: partitions are spread over the dirs", str(len(held)))
+    events = s.cluster.view.client.get("/log_dir_event_notification")[1].children_version
+    # As a disk that was pulled: what is open stays, nothing new can be made.
+    os.rename(bad, bad + ".pulled")
+    open(bad, "w").close()
+    try:
+        s.until(lambda: all(s.states("disks")[p]["leader"] in (1, 3) and 2 not in s.states("disks")[p]["isr"] for p in held), "leadership moves away from the dead dir")
+        s.record("disk: the others stay", str(all(s.states("disks")[p]["leader"] == 2 for p in range(4) if p not in held)))
+        s.record("disk: the controller was notified", str(s.cluster.view.client.get("/log_dir_event_notification")[1].children_version > events))
+        s.record("disk: the broker lives", str(broker.process.alive() and 2 in s.cluster.view.brokers()))
+        # Which of the partitions are in which dir is the broker's own choice; how many is not.
+        answer = s.tool("", "log-dirs", "--describe", "--broker-list", "2", "--topic-list", "disks", keep=False)
+        told = [json.loads(line) for line in answer.out.splitlines() if line.startswith("{")]
+        s.record("disk: the tool tells", json.dumps([sorted([d["logDir"], str(d["error"]), str(len(d["partitions"]))] for d in b["logDirs"]) for t in told for b in t["brokers"]], indent=1))
+        s.write("disks", 1000)
+        under = s.tool("", "topics", "--describe", "--under-replicated-partitions", keep=False)
+        s.record("disk: under-replicated", str(len([line for line in under.out.splitlines() if "Topic: disks" in line])))
+    finally:
+        os.remove(bad)
+        os.rename(bad + ".pulled", bad)
+    s.down(2)
+    s.up(2)
+    for partition in range(4):
+        s.until_isr("disks", partition, [1, 2, 3])
+    s.record("disk: whole again", "yes")
+    s.tool("disk: preferred leaders again", ELECT, "--election-type", "preferred", "--all-topic-partitions", only="exit|Error|exception")
+    for partition in range(4):
+        s.until_leader("disks", partition, 2)
+
+
+def verifying(s):
+    """At the end nothing is behind, by the tools that look for it."""
+    s.tool("end: under-replicated", "topics", "--describe", "--under-replicated-partitions")
+    s.tool("end: unavailable", "topics", "--describe", "--unavailable-partitions")
+    s.reassign("end: nothing is on the way", "--list")
+    log = os.path.join(s.folder, "verification.out")
+    argv = ["java", "-Xmx256m", *proc.SMALL_JVM, *proc.java_env(log), "-cp", proc.CLASSES + ":" + proc.LIBS + "/*", "org.apache.kafka.tools.ReplicaVerificationTool",
+            "--broker-list", s.bootstrap, "--report-interval-ms", "1000", "--time", "-2"]
+    tool = proc.Process("verification", argv, log)
+    try:
+        said = lambda: [line for line in tool.tail(100).splitlines() if "max lag" in line]
+        # The tool's lag is what it has still to read itself, so at first there is some. The partition it names is any.
+        eventually(lambda: " 0 for" in (said() or [""])[-1], 40, 0.3)
+        s.record("end: replica verification", re.sub(r"(?m)^.*: max lag is (\d+) for partition \S+ at offset \S+ among (\d+) partitions", r"max lag is \1 among \2", (said() or ["nothing"])[-1]))
+        s.record("end: replica verification finds no difference", "\n".join(line for line in tool.tail(200).splitlines() if "doesn't match" in line or "ERROR" in line) or "none")
+    finally:
+        tool.kill()
+    illegal = [line for topic in s.cluster.topics() for line in s.cluster.illegal(topic)]
+    s.record("end: the states in the tree are legal", "\n".join(illegal) or "yes")
+
+
+SHORT = [electing, wishing, deleting, failing_disk, verifying]
+LONG = [moving, failing_over, electing, unclean, deleting, growing, wishing, failing_disk, verifying]
+
+
+def scenario(kinds, steps):
+    """The script on Apache Kafka alone, then on a cluster of these kinds."""
+    def run_it(run, name):
+        run.close_pair()
+        mix = {number: run.options.subject if kind == "monedula" else kind for number, kind in kinds.items()}
+        sides = []
+        for side, brokers in (("kafka", dict.fromkeys(mix, "kafka")), ("subject", mix)):
+            began = time.monotonic()
+            sides.append(_one(run, name, os.path.join(run.folder, f"{name}-{side}"), brokers, steps))
+            run.report.line(f".... {side} {sorted(set(brokers.values()))}: {time.monotonic() - began:.0f} s")
+        run.report.compare(name, *sides)
+    return run_it
+
+
+def _one(run, name, folder, kinds, steps):
+    random.seed(1)
+    cluster = clusters.Cluster(folder, kinds, OVERRIDES)
+    side = None
+    try:
+        broker = cluster.brokers[2]
+        broker.log_dir = ",".join(os.path.join(broker.folder, f"data-{place}") for place in range(2))
+        cluster.start()
+        side = ClusterSide(name, cluster, run.tools)
+        for step in steps:
+            began = time.monotonic()
+            try:
+                step(side)
+            except Exception:
+                run.report.check(f"{name}: {step.__name__} runs on {'/'.join(kinds.values())}", False, traceback.format_exc() + cluster.logs())
+                for number, broker in cluster.brokers.items():
+                    if not broker.process.alive():
+                        cluster.restart(number)
+            run.report.line(f".... {step.__name__}: {time.monotonic() - began:.0f} s")
+        with open(os.path.join(run.folder, f"{os.path.basename(folder)}.transcript"), "w") as out:
+            out.writelines(f"## {label}\n{side.transcript[label]}\n\n" for label in side.order)
+        return side
+    finally:
+        cluster.close()
