@@ -27,7 +27,7 @@ def scenario(kinds):
             cluster = clusters.Cluster(os.path.join(run.folder, name), mix, network=network)
             cluster.start()
             checker = scenario_checker.Checker(cluster.bootstrap, os.path.join(run.folder, f"{name}-histories"), replication=3, min_isr=2, rate=50, processes=3)
-            _run(run.report, name, cluster, checker, run.options.rounds or 1)
+            through_faults(run.report, name, cluster, checker, run.options.rounds or 1)
         except Exception:
             run.report.check(f"{name}: runs", False, traceback.format_exc() + (cluster.logs() if cluster else ""))
         finally:
@@ -41,7 +41,7 @@ def scenario(kinds):
     return run_it
 
 
-def _run(report, name, cluster, checker, rounds):
+def through_faults(report, name, cluster, checker, rounds):
     faults = FAULTS * rounds
     random.shuffle(faults)
     checker.start(60 * len(faults)).wait_started()
