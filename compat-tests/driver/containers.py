@@ -75,6 +75,10 @@ class Engine:
             raise RuntimeError(f"docker {' '.join(map(str, argv))}: {done.stderr.strip()}")
         return done.stdout.strip()
 
+    def logs(self, container):
+        done = subprocess.run(["docker", "logs", container], env=self.env, capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
+
     def image(self, name):
         """Monedula's and ZooKeeper's image, made the first time one is asked for."""
         if not self.built:

@@ -14,6 +14,8 @@ import scenario_netfaults
 from scenario_crash import have_librdkafka
 
 NUMBERS = [1, 2, 3]
+# A cut must outlast the session and the lag to matter: short ones keep the scenario short.
+SHORT = {"zookeeper.session.timeout.ms": "4000", "replica.lag.time.max.ms": "4000"}
 
 
 def _in_containers(body, needs=lambda: None):
@@ -43,7 +45,7 @@ def _on_cluster(body):
         run.report.line(f"{name}: seed {seed}")
         cluster = None
         try:
-            cluster = containers.Cluster(engine, os.path.join(run.folder, name), NUMBERS)
+            cluster = containers.Cluster(engine, os.path.join(run.folder, name), NUMBERS, SHORT)
             cluster.start()
             body(run, name, cluster)
         except Exception:
@@ -59,6 +61,7 @@ def _on_cluster(body):
 
 def _cluster(run, name, cluster):
     """The numbered writer and consumer groups go through the faults; after each one the official tool finds every replica in sync."""
+    _cuts_are_real(run.report, name, cluster)
     groups = scenario_checker.Checker(cluster.bootstrap, os.path.join(run.folder, f"{name}-histories"), replication=3, min_isr=2, rate=20, processes=2, kinds=("group",))
     try:
         groups.start(60 * len(FAULTS)).wait_started()
@@ -66,6 +69,21 @@ def _cluster(run, name, cluster):
         groups.finish(run.report, name)
     finally:
         groups.close()
+
+
+def _cuts_are_real(report, name, cluster):
+    """Faults that do not happen would make everything after them pass."""
+    def reaches(member, other):
+        port = cluster.zookeeper.port if other == "zk" else cluster.brokers[other].port
+        argv = [*cluster.network.prefix(member), "timeout", "2", "bash", "-c", f"exec 3<> /dev/tcp/{cluster.network.address(other)}/{port}"]
+        return subprocess.run(argv, capture_output=True).returncode == 0
+    pairs = [(1, 2), (1, 3), (2, 1), (3, 1), (1, "zk")]
+    before = [reaches(*pair) for pair in pairs]
+    cluster.network.cut(1, [2])
+    cut = [reaches(*pair) for pair in pairs]
+    cluster.heal()
+    after = [reaches(*pair) for pair in pairs]
+    report.check(f"{name}: a cut is between the two it names, and heals", before == after == [True] * 5 and cut == [False, True, False, True, True], f"{before}\n{cut}\n{after}")
 
 
 def _seen_healed(run, name, label, fault):
@@ -90,7 +108,7 @@ def _unplugged(cluster):
     victim = random.choice(list(cluster.brokers))
     cluster.network.unplug(victim)
     try:
-        time.sleep(10)
+        time.sleep(8)
     finally:
         cluster.network.plug(victim)
 
@@ -102,17 +120,20 @@ def _rolls(cluster):
         cluster.until_whole("load")
 
 
-_NAMED = dict(scenario_cluster.FAULTS + scenario_netfaults.FAULTS)
+_NAMED = dict(scenario_cluster.FAULTS)
 FAULTS = [(label, _NAMED[label]) for label in (
     "kill -9 of a leader",
     "kill -9 of the controller",
     "kill -9 of a broker that is not controller",
     "a leader pauses for 3 s",
-    "a leader is cut off from the other brokers",
-    "the others do not hear a leader",
-    "the controller is cut off from ZooKeeper for longer than its session",
     "ZooKeeper is away for 10 s",
-)] + [("a broker is unplugged from the network", _unplugged), ("every container is stopped and started in turn", _rolls)]
+)] + [
+    ("a leader is cut off from the other brokers", scenario_netfaults.cut(scenario_netfaults.leader, scenario_netfaults.others, 8)),
+    ("the others do not hear a leader", scenario_netfaults.cut(scenario_netfaults.leader, scenario_netfaults.others, 8, hears=False)),
+    ("the controller is cut off from ZooKeeper for longer than its session", scenario_netfaults.cut(scenario_netfaults.controller, scenario_netfaults.zk, 8)),
+    ("a broker is unplugged from the network", _unplugged),
+    ("every container is stopped and started in turn", _rolls),
+]
 
 cluster = _on_cluster(_cluster)
 
@@ -173,3 +194,45 @@ def _through_compose(run, name, bootstrap, compose):
 
 
 compose = _in_containers(_compose)
+
+
+def _image(run, name, engine):
+    """What a container is configured by: nothing, a mounted file, variables over it, arguments over all."""
+    report, image, folder = run.report, engine.image("monedula"), os.path.join(run.folder, name)
+    os.makedirs(folder, exist_ok=True)
+    mounted = os.path.join(folder, "server.properties")
+    with open(mounted, "w") as out:
+        out.write("broker.id=7\nnum.partitions=2\nlog.dirs=/tmp/seven\nlog.retention.hours=5")  # its last line has no end
+    mount = ["-v", f"{mounted}:/mnt/shared/config/server.properties:ro"]
+    variables = ["KAFKA_NUM_PARTITIONS=4", "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://seven:9095,", "KAFKA_HEAP_OPTS=-Xmx1g", "KAFKA_MY__OWN___KEY=a=b c",
+                 "KAFKA_LISTENER_NAME_IN_SCRAM-SHA-256_SASL_JAAS_CONFIG=x;"]
+    given = [option for variable in variables for option in ("-e", variable)]
+    with open(os.path.join(proc.ROOT, "docker", "server.properties")) as text:
+        default = _properties(text.read())
+    mine = {"broker.id": "7", "num.partitions": "2", "log.dirs": "/tmp/seven", "log.retention.hours": "5"}
+    ours = {"num.partitions": "4", "advertised.listeners": "PLAINTEXT://seven:9095,", "listeners": "PLAINTEXT://0.0.0.0:9095,", "my_own-key": "a=b c",
+            "listener.name.in.scram-sha-256.sasl.jaas.config": "x;"}
+    cases = [("nothing", [], [], default), ("a mounted file", mount, [], mine), ("variables", given, [], {**ours, "log.dirs": containers.DATA}),
+             ("a mounted file and variables over it", [*mount, *given], [], {**mine, **ours}),
+             ("an argument over a variable", given, ["/etc/kafka/docker/run", "KAFKA_NUM_PARTITIONS=9"], {**ours, "num.partitions": "9", "log.dirs": containers.DATA})]
+    for number, (label, options, command, expected) in enumerate(cases):
+        container = f"{engine.tag}-image-{number}"
+        try:
+            engine.run("run", "-d", "--name", container, "--network", "none", *options, image, *command)
+            end = time.monotonic() + 30
+            while "started (kafka.server.KafkaServer)" not in (said := engine.logs(container)) and time.monotonic() < end:
+                time.sleep(0.2)
+            found = _properties(engine.run("exec", container, "cat", "/opt/kafka/config/server.properties", check=False))
+            report.check(f"{name}: configured by {label}", found == expected and "started (kafka.server.KafkaServer)" in said, f"{found}\n{expected}\n{said}")
+            engine.run("stop", "-t", "30", container)
+            ended = engine.run("inspect", "-f", "{{.State.ExitCode}}", container)
+            report.check(f"{name}: and stopped in order", ended == "0", f"exit {ended}\n{engine.logs(container)}")
+        finally:
+            engine.run("rm", "-f", "-v", container, check=False)
+
+
+def _properties(text):
+    return dict(line.split("=", 1) for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+image = _in_containers(_image)

@@ -136,6 +136,7 @@ ALL = [
     ("netfaults-ours", LONG, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("netfaults-two-kafka", LONG, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
     ("netfaults-one-kafka", LONG, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
+    ("docker-image", False, scenario_docker.image),
     ("docker-compose", False, scenario_docker.compose),
     ("docker-cluster", False, scenario_docker.cluster),
     ("docker-faults", LONG, scenario_docker.faults),
