@@ -58,23 +58,31 @@ class Cluster:
     def __init__(self, folder, kinds, overrides=None, network=None):
         shutil.rmtree(folder, ignore_errors=True)
         self.folder, self.extra, self.network = folder, dict(overrides or {}), network
-        at = {} if network is None else {"host": network.address("zk"), "prefix": network.prefix("zk")}
-        self.zookeeper = proc.ZooKeeper(os.path.join(folder, "zk"), **at).start()
+        self.zookeeper = self.make_zookeeper(os.path.join(folder, "zk")).start()
         self.view = ZkView(self.zookeeper.connect)
         self.brokers = {}
         for number, kind in kinds.items():
             self.place(number, kind)
 
+    def make_zookeeper(self, folder):
+        at = {} if self.network is None else {"host": self.network.address("zk"), "prefix": self.network.prefix("zk")}
+        return proc.ZooKeeper(folder, **at)
+
+    def make_broker(self, number, kind, folder, overrides):
+        before = self.brokers.get(number)
+        make = proc.Kafka if kind == "kafka" else proc.Monedula
+        broker = make(folder, overrides, port=before.port if before else None, zookeeper=self.zookeeper)
+        if self.network is not None:
+            broker.host, broker.prefix = self.network.address(number), self.network.prefix(number)
+        return broker
+
     def place(self, number, kind):
         """A broker of `kind` for this id: on the same port, properties and folder as the one before, if there was one."""
         before = self.brokers.get(number)
-        make = proc.Kafka if kind == "kafka" else proc.Monedula
         overrides = {**OVERRIDES, "broker.id": str(number), **self.extra}
-        self.brokers[number] = make(os.path.join(self.folder, f"broker-{number}"), overrides, port=before.port if before else None, zookeeper=self.zookeeper)
+        self.brokers[number] = self.make_broker(number, kind, os.path.join(self.folder, f"broker-{number}"), overrides)
         if before:
             self.brokers[number].starts = before.starts
-        if self.network is not None:
-            self.brokers[number].host, self.brokers[number].prefix = self.network.address(number), self.network.prefix(number)
         return self.brokers[number]
 
     def start(self):
@@ -109,6 +117,11 @@ class Cluster:
 
     def pause(self, number, seconds):
         self.brokers[number].process.pause(seconds)
+
+    def heal(self):
+        """Takes back what `network` was told to cut."""
+        if self.network is not None:
+            self.network.heal()
 
     def until(self, condition, what, timeout=90):
         from kazoo.exceptions import KazooException

@@ -24,7 +24,7 @@ def available():
     return None
 
 
-def _run(*argv):
+def run(*argv):
     done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=20)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, argv))}: {done.stderr.strip()}")
@@ -47,17 +47,17 @@ class Network:
 
     def _make(self):
         self.made = True
-        _run("ip", "link", "add", self.bridge, "type", "bridge")
-        _run("ip", "address", "add", f"{self.net}.1/24", "dev", self.bridge)
-        _run("ip", "link", "set", self.bridge, "up")
+        run("ip", "link", "add", self.bridge, "type", "bridge")
+        run("ip", "address", "add", f"{self.net}.1/24", "dev", self.bridge)
+        run("ip", "link", "set", self.bridge, "up")
         for member in self.members:
             space, outside = self._space(member), f"{self.tag}v{member}"
-            _run("ip", "netns", "add", space)
-            _run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", space)
-            _run("ip", "link", "set", outside, "master", self.bridge, "up")
-            _run("ip", "-n", space, "address", "add", f"{self.address(member)}/24", "dev", "eth0")
-            _run("ip", "-n", space, "link", "set", "eth0", "up")
-            _run("ip", "-n", space, "link", "set", "lo", "up")
+            run("ip", "netns", "add", space)
+            run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", space)
+            run("ip", "link", "set", outside, "master", self.bridge, "up")
+            run("ip", "-n", space, "address", "add", f"{self.address(member)}/24", "dev", "eth0")
+            run("ip", "-n", space, "link", "set", "eth0", "up")
+            run("ip", "-n", space, "link", "set", "lo", "up")
 
     def _space(self, member):
         return f"{self.tag}-{member}"
@@ -73,13 +73,13 @@ class Network:
         """`member` no longer hears from `others`, or its words no longer reach them, or both."""
         for other in others:
             if hears:
-                _run(*self.prefix(member), "iptables", "-A", "INPUT", "-s", self.address(other), "-j", "DROP")
+                run(*self.prefix(member), "iptables", "-A", "INPUT", "-s", self.address(other), "-j", "DROP")
             if speaks:
-                _run(*self.prefix(member), "iptables", "-A", "OUTPUT", "-d", self.address(other), "-j", "DROP")
+                run(*self.prefix(member), "iptables", "-A", "OUTPUT", "-d", self.address(other), "-j", "DROP")
 
     def heal(self):
         for member in self.members:
-            _run(*self.prefix(member), "iptables", "-F")
+            run(*self.prefix(member), "iptables", "-F")
 
     def close(self):
         for member in self.members:

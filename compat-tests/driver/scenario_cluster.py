@@ -36,7 +36,7 @@ def scenario(kinds):
         cluster = clusters.Cluster(os.path.join(run.folder, name), mix)
         try:
             cluster.start()
-            _through_faults(run.report, name, cluster, run.folder)
+            through_faults(run.report, name, cluster, run.folder, FAULTS)
         except Exception:
             run.report.check(f"{name}: runs", False, traceback.format_exc() + cluster.logs())
         finally:
@@ -45,15 +45,18 @@ def scenario(kinds):
     return run_it
 
 
-def _through_faults(report, name, cluster, folder):
+def through_faults(report, name, cluster, folder, faults):
     create(report, name, cluster, "load")
     load = ClusterLoad(cluster, folder, "load")
     load.start()
-    for label, fault in FAULTS:
+    for label, fault in faults:
         if not report.check(f"{name}: takes writes before: {label}", load.wait_progress(60), cluster.logs()):
             break
         began = time.monotonic()
-        fault(cluster)
+        try:
+            fault(cluster)
+        finally:
+            cluster.heal()
         if not report.check(f"{name}: takes writes after: {label}", load.wait_progress(60), cluster.logs()):
             break
         cluster.until(lambda: cluster.view.brokers() == sorted(cluster.brokers), f"all brokers are back after: {label}")

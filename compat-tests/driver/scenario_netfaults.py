@@ -27,7 +27,7 @@ def scenario(kinds):
             cluster = clusters.Cluster(os.path.join(run.folder, name), mix, network=network)
             cluster.start()
             checker = scenario_checker.Checker(cluster.bootstrap, os.path.join(run.folder, f"{name}-histories"), replication=3, min_isr=2, rate=50, processes=3)
-            _run(run.report, name, cluster, checker, run.options.rounds or 1)
+            through_faults(run.report, name, cluster, checker, run.options.rounds or 1)
         except Exception:
             run.report.check(f"{name}: runs", False, traceback.format_exc() + (cluster.logs() if cluster else ""))
         finally:
@@ -41,7 +41,7 @@ def scenario(kinds):
     return run_it
 
 
-def _run(report, name, cluster, checker, rounds):
+def through_faults(report, name, cluster, checker, rounds):
     faults = FAULTS * rounds
     random.shuffle(faults)
     checker.start(60 * len(faults)).wait_started()
@@ -72,11 +72,11 @@ def _run(report, name, cluster, checker, rounds):
 
 # Faults return whom they hit. What they cut is healed by the caller.
 
-def _others(cluster, number):
+def others(cluster, number):
     return [other for other in cluster.brokers if other != number]
 
 
-def _leader(cluster):
+def leader(cluster):
     """A broker that leads something the workloads write now."""
     for topic in random.sample(cluster.topics(), len(cluster.topics())):
         if not topic.startswith("__"):
@@ -90,11 +90,11 @@ def _any(cluster):
     return random.choice(list(cluster.brokers))
 
 
-def _controller(cluster):
+def controller(cluster):
     return cluster.view.controller() or _any(cluster)
 
 
-def _cut(pick, others, seconds, **direction):
+def cut(pick, others, seconds, **direction):
     def fault(cluster):
         victim = pick(cluster)
         cluster.network.cut(victim, others(cluster, victim), **direction)
@@ -147,25 +147,25 @@ def _rolls(cluster):
     return "all"
 
 
-def _zk(*_):
+def zk(*_):
     return ["zk"]
 
 
 # The session is 6 s, replicas fall out of the ISR after 5 s.
 FAULTS = [
-    ("a leader is cut off from the other brokers", _cut(_leader, _others, 12)),
-    ("a leader does not hear the other brokers", _cut(_leader, _others, 10, speaks=False)),
-    ("the others do not hear a leader", _cut(_leader, _others, 10, hears=False)),
-    ("a leader is cut off from ZooKeeper for longer than its session", _cut(_leader, _zk, 12)),
-    ("the controller is cut off from ZooKeeper for longer than its session", _cut(_controller, _zk, 12)),
-    ("a broker does not hear ZooKeeper", _cut(_any, _zk, 12, speaks=False)),
-    ("a broker is cut off from everything", _cut(_any, lambda c, v: [*_others(c, v), "zk", "clients"], 14)),
-    ("a broker is cut off from the clients", _cut(_leader, lambda *_: ["clients"], 8)),
-    ("a leader pauses for less than its session", _pause(_leader, 3)),
-    ("a leader pauses for longer than its session", _pause(_leader, 10)),
-    ("the controller pauses for longer than its session", _pause(_controller, 10)),
-    ("kill -9 of a leader", _kill(_leader, 7)),
-    ("kill -9 of the controller", _kill(_controller, 7)),
+    ("a leader is cut off from the other brokers", cut(leader, others, 12)),
+    ("a leader does not hear the other brokers", cut(leader, others, 10, speaks=False)),
+    ("the others do not hear a leader", cut(leader, others, 10, hears=False)),
+    ("a leader is cut off from ZooKeeper for longer than its session", cut(leader, zk, 12)),
+    ("the controller is cut off from ZooKeeper for longer than its session", cut(controller, zk, 12)),
+    ("a broker does not hear ZooKeeper", cut(_any, zk, 12, speaks=False)),
+    ("a broker is cut off from everything", cut(_any, lambda c, v: [*others(c, v), "zk", "clients"], 14)),
+    ("a broker is cut off from the clients", cut(leader, lambda *_: ["clients"], 8)),
+    ("a leader pauses for less than its session", _pause(leader, 3)),
+    ("a leader pauses for longer than its session", _pause(leader, 10)),
+    ("the controller pauses for longer than its session", _pause(controller, 10)),
+    ("kill -9 of a leader", _kill(leader, 7)),
+    ("kill -9 of the controller", _kill(controller, 7)),
     ("kill -9 and an immediate start", _kill(_any, 0)),
     ("a broker is stopped in order", _stop),
     ("ZooKeeper pauses", _zookeeper_pauses),

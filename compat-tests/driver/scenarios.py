@@ -3,6 +3,7 @@ import os
 import sys
 import traceback
 
+import containers
 import harness
 import proc
 import probes
@@ -14,6 +15,7 @@ import scenario_clients as clients
 import scenario_connect
 import scenario_crash
 import scenario_disk
+import scenario_docker
 import scenario_hostile
 import scenario_netfaults
 import scenario_rolling
@@ -28,6 +30,20 @@ class Run:
         self.report, self.folder, self.options = report, folder, options
         self.sides = None
         self._tools = None
+        self._engine = None
+
+    @property
+    def engine(self):
+        """Docker, with our images; or raises containers.Unavailable."""
+        if isinstance(self._engine, containers.Unavailable):
+            raise self._engine
+        if self._engine is None:
+            try:
+                self._engine = containers.Engine()
+            except containers.Unavailable as unavailable:
+                self._engine = unavailable
+                raise
+        return self._engine
 
     @property
     def tools(self):
@@ -54,6 +70,8 @@ class Run:
         self.close_pair()
         if self._tools is not None:
             self._tools.stop()
+        if isinstance(self._engine, containers.Engine):
+            self._engine.close()
 
     def all(self):
         for name, quick, scenario in ALL:
@@ -126,6 +144,10 @@ ALL = [
     ("netfaults-ours", LONG, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("netfaults-two-kafka", LONG, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
     ("netfaults-one-kafka", LONG, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
+    ("docker-image", False, scenario_docker.image),
+    ("docker-compose", False, scenario_docker.compose),
+    ("docker-cluster", False, scenario_docker.cluster),
+    ("docker-faults", LONG, scenario_docker.faults),
     ("partitions-10000", False, scenario_hostile.many_partitions),
     ("checker-kill", False, scenario_checker.kill),
     ("transactions-crash", False, scenario_transactions.crash),
