@@ -16,6 +16,8 @@ pub mod purgatory;
 
 /// Rank 2. The cluster's image: brokers, topics, partitions.
 pub mod metadata;
+/// Rank 2. Logins, keys, authorities.
+pub mod security;
 /// Rank 2. The log.
 pub mod storage;
 

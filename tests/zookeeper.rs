@@ -22,7 +22,7 @@ use std::{
 use bytes::Bytes;
 use coordination::{
     ClusterStore, CoordinationError, CreateMode, Event, EventKind, MultiOp, MultiResult, SessionEvent, ZnodeStore,
-    ZookeeperConfig, ZookeeperStore, znode::broker::BrokerRegistration,
+    ZookeeperConfig, ZookeeperSecurity, ZookeeperStore, znode::broker::BrokerRegistration,
 };
 use futures::future::join_all;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -50,6 +50,7 @@ fn config(connect: &str) -> ZookeeperConfig {
         session_timeout_ms: SESSION_TIMEOUT.as_millis() as u32,
         connection_timeout_ms: 10_000,
         max_in_flight: 10,
+        security: ZookeeperSecurity::default(),
     }
 }
 

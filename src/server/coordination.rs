@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::launch::LaunchError;
+use super::{java_options::JavaOptions, launch::LaunchError, zookeeper_security};
 use crate::{
     config::BrokerConfig,
     coordination::{ClusterStore, EmbeddedStore, ZnodeStore, ZookeeperConfig, ZookeeperStore},
@@ -28,16 +28,12 @@ impl Coordination {
             let cluster = Arc::new(ClusterStore::new(store));
             return Ok(Self { cluster, zookeeper: None, learns_from_disk: true });
         }
-        if keys.zookeeper.zookeeper_ssl_client_enable || keys.zookeeper.zookeeper_set_acl {
-            return Err(LaunchError(
-                "zookeeper.ssl.client.enable and zookeeper.set.acl are not built yet: neither may be true".to_owned(),
-            ));
-        }
         let config = ZookeeperConfig {
             connect: connect.to_owned(),
             session_timeout_ms: keys.zookeeper.zookeeper_session_timeout_ms.max(1).unsigned_abs(),
             connection_timeout_ms: keys.zookeeper_connection_timeout_ms().max(1).unsigned_abs(),
             max_in_flight: usize::try_from(keys.zookeeper.zookeeper_max_in_flight_requests).unwrap_or(1),
+            security: zookeeper_security::security(keys, &JavaOptions::from_environment())?,
         };
         tracing::info!(connect, "connecting to ZooKeeper");
         let store = ZookeeperStore::connect(config).await.map_err(refuse)?;

@@ -9,6 +9,7 @@ pub mod clock;
 mod config_watch;
 mod coordination;
 mod identity;
+mod java_options;
 pub mod launch;
 mod log_dir_failure;
 pub mod logging;
@@ -20,6 +21,7 @@ mod settings;
 mod shutdown;
 mod startup;
 mod topic_configs;
+mod zookeeper_security;
 
 pub use broker::Broker;
 pub use coordination::Coordination;

@@ -3,6 +3,7 @@
 //! Order of JSON keys is that of a running Apache Kafka 3.9.1, odd as it is where a Scala hash map chose it. Decoders
 //! take every version Kafka takes, in any order, and ignore fields they don't know.
 
+pub mod access;
 pub mod admin;
 pub mod broker;
 pub mod cluster;

@@ -22,10 +22,12 @@ pub const LOG_DIR_EVENT_NOTIFICATION: &str = "/log_dir_event_notification";
 pub const LOG_DIR_EVENT_PREFIX: &str = "log_dir_event_";
 pub const PRODUCER_ID_BLOCK: &str = "/latest_producer_id_block";
 pub const FEATURE: &str = "/feature";
+/// Root of consumers from before Kafka 0.9.
+pub const CONSUMERS: &str = "/consumers";
 
 /// Created at every start of a broker (`ZkData.PersistentZkPaths`), parents included.
 pub const PERSISTENT: &[&str] = &[
-    "/consumers",
+    CONSUMERS,
     BROKER_IDS,
     TOPICS,
     CONFIG_CHANGES,

@@ -21,8 +21,10 @@ mod address;
 mod lost;
 mod recovery;
 mod request;
+mod security;
 mod session;
 mod store;
 mod watches;
 
+pub use security::{DigestLogin, ZookeeperSecurity};
 pub use store::{ZookeeperConfig, ZookeeperStore};

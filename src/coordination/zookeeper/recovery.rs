@@ -8,9 +8,10 @@ use zookeeper_client::{Client, Error, SessionInfo};
 use super::{
     address::Address,
     request::create_options,
+    security::ZookeeperSecurity,
     session::{Ended, Session},
 };
-use crate::coordination::{CoordinationError, CreateMode};
+use crate::coordination::{CoordinationError, CreateMode, znode::access::Access};
 
 /// Between attempts; each of them already waits for its servers.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -20,12 +21,13 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 pub struct Dialer {
     pub address: Address,
     pub session_timeout: Duration,
+    pub security: ZookeeperSecurity,
 }
 
 impl Dialer {
     /// A client at the chroot; of an old session, or of a new one.
     pub async fn dial(&self, session: Option<SessionInfo>) -> Result<Client, Error> {
-        let connector = Client::connector().with_session_timeout(self.session_timeout);
+        let connector = self.security.protect(Client::connector().with_session_timeout(self.session_timeout));
         let connector = match session {
             Some(session) => connector.with_session(session),
             None => connector,
@@ -49,6 +51,10 @@ impl Dialer {
         };
         match tokio::time::timeout(within, opening).await {
             Ok(Ok(client)) => Ok(client),
+            Ok(Err(Error::AuthFailed)) => {
+                let user = self.security.login.as_ref().map_or("nobody", |login| &login.username);
+                Err(CoordinationError::Store(format!("ZooKeeper at {hosts} refuses the login of '{user}'")))
+            }
             Ok(Err(fault)) => {
                 Err(CoordinationError::Store(format!("cannot open a session with ZooKeeper at {hosts}: {fault}")))
             }
@@ -64,7 +70,8 @@ impl Dialer {
             return Ok(());
         }
         let root = client.clone().chroot("/").map_err(|_| Error::BadArguments(&"the root is no valid path"))?;
-        root.mkdir(&self.address.chroot, &create_options(CreateMode::Persistent)).await
+        let access = Access::of(self.security.set_acl, &self.address.chroot);
+        root.mkdir(&self.address.chroot, &create_options(CreateMode::Persistent, access)).await
     }
 
     /// Tries until a server answers: the old session, or `None` if the server says that it has expired.

@@ -2,16 +2,18 @@
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use zookeeper_client::{Acls, Client, CreateOptions, Error, MultiWriteError, MultiWriteResult, OneshotWatcher};
+use zookeeper_client::{
+    Acl, Acls, Client, CreateOptions, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Permission,
+};
 
 use super::watches::Watched;
-use crate::coordination::{CoordinationError, CreateMode, MultiOp, MultiResult, Stat};
+use crate::coordination::{CoordinationError, CreateMode, MultiOp, MultiResult, Stat, znode::access::Access};
 
 /// A server closes the connection at a larger request (`jute.maxbuffer`), and the session would never get past it.
 const REQUEST_BYTES_MAX: usize = 1_048_575;
 
 /// Beside path and data: headers, lengths, the access list.
-const STEP_OVERHEAD_BYTES: usize = 48;
+const STEP_OVERHEAD_BYTES: usize = 64;
 
 #[derive(Debug, Clone)]
 pub enum Op {
@@ -105,8 +107,8 @@ impl Op {
     }
 }
 
-/// Sends a request at the first poll, and reads its answer.
-pub async fn perform(client: &Client, op: &Op) -> Result<(Answer, Option<OneshotWatcher>)> {
+/// Sends a request at the first poll, and reads its answer. `set_acl` is `zookeeper.set.acl`.
+pub async fn perform(client: &Client, op: &Op, set_acl: bool) -> Result<(Answer, Option<OneshotWatcher>)> {
     match op {
         Op::Get { path, watch: true } => {
             let (data, stat, watcher) = client.get_and_watch_data(path).await.map_err(|e| failure(e, path))?;
@@ -120,11 +122,11 @@ pub async fn perform(client: &Client, op: &Op) -> Result<(Answer, Option<Oneshot
             let (names, stat, watcher) = client.get_and_watch_children(path).await.map_err(|e| failure(e, path))?;
             Ok((Answer::Children(names, to_stat(&stat)), Some(watcher)))
         }
-        _ => Ok((perform_unwatched(client, op).await?, None)),
+        _ => Ok((perform_unwatched(client, op, set_acl).await?, None)),
     }
 }
 
-async fn perform_unwatched(client: &Client, op: &Op) -> Result<Answer> {
+async fn perform_unwatched(client: &Client, op: &Op, set_acl: bool) -> Result<Answer> {
     match op {
         Op::Get { path, .. } => read(client, path).await.map(|(data, stat)| Answer::Data(data, stat)),
         Op::Exists { path, .. } => {
@@ -136,8 +138,10 @@ async fn perform_unwatched(client: &Client, op: &Op) -> Result<Answer> {
             Ok(Answer::Children(names, to_stat(&stat)))
         }
         Op::Create { path, data, mode } => {
-            let (stat, sequence) =
-                client.create(path, data, &create_options(*mode)).await.map_err(|e| failure(e, path))?;
+            let (stat, sequence) = client
+                .create(path, data, &create_options(*mode, Access::of(set_acl, path)))
+                .await
+                .map_err(|e| failure(e, path))?;
             let path = match mode {
                 CreateMode::PersistentSequential => format!("{path}{sequence}"),
                 CreateMode::Persistent | CreateMode::Ephemeral => path.clone(),
@@ -152,7 +156,7 @@ async fn perform_unwatched(client: &Client, op: &Op) -> Result<Answer> {
             client.delete(path, *version).await.map_err(|e| failure(e, path))?;
             Ok(Answer::Deleted)
         }
-        Op::Multi(steps) => multi(client, steps).await.map(Answer::Multi),
+        Op::Multi(steps) => multi(client, steps, set_acl).await.map(Answer::Multi),
     }
 }
 
@@ -161,12 +165,14 @@ pub async fn read(client: &Client, path: &str) -> Result<(Bytes, Stat)> {
     Ok((data.into(), to_stat(&stat)))
 }
 
-async fn multi(client: &Client, steps: &[MultiOp]) -> Result<Vec<MultiResult>> {
+async fn multi(client: &Client, steps: &[MultiOp], set_acl: bool) -> Result<Vec<MultiResult>> {
     let answers = {
         let mut writer = client.new_multi_writer();
         for step in steps {
             let (path, added) = match step {
-                MultiOp::Create { path, data, mode } => (path, writer.add_create(path, data, &create_options(*mode))),
+                MultiOp::Create { path, data, mode } => {
+                    (path, writer.add_create(path, data, &create_options(*mode, Access::of(set_acl, path))))
+                }
                 MultiOp::Set { path, data, version } => (path, writer.add_set_data(path, data, *version)),
                 MultiOp::Delete { path, version } => (path, writer.add_delete(path, *version)),
                 // -1 is any version, as for the other steps.
@@ -227,14 +233,21 @@ pub fn path_of(step: &MultiOp) -> &str {
     }
 }
 
-/// Everybody may do everything, as Kafka without `zookeeper.set.acl`.
-pub fn create_options(mode: CreateMode) -> CreateOptions<'static> {
+static CREATOR_AND_READERS: [Acl; 2] =
+    [Acl::new_const(Permission::ALL, "auth", ""), Acl::new_const(Permission::READ, "world", "anyone")];
+
+/// Mode and access list of a new node.
+pub fn create_options(mode: CreateMode, access: Access) -> CreateOptions<'static> {
     let mode = match mode {
         CreateMode::Persistent => zookeeper_client::CreateMode::Persistent,
         CreateMode::Ephemeral => zookeeper_client::CreateMode::Ephemeral,
         CreateMode::PersistentSequential => zookeeper_client::CreateMode::PersistentSequential,
     };
-    mode.with_acls(Acls::anyone_all())
+    mode.with_acls(match access {
+        Access::Open => Acls::anyone_all(),
+        Access::CreatorAndReaders => Acls::new(&CREATOR_AND_READERS),
+        Access::CreatorOnly => Acls::creator_all(),
+    })
 }
 
 fn failure(error: Error, path: &str) -> Failure {

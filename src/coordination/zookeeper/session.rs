@@ -236,9 +236,10 @@ impl Session {
             let Some((number, job)) = self.waiting.pop_first() else { return };
             self.in_flight += 1;
             let client = Arc::clone(&self.client);
+            let set_acl = self.dialer.security.set_acl;
             self.pending.push(
                 async move {
-                    let outcome = carry_out(&client, &job).await;
+                    let outcome = carry_out(&client, &job, set_acl).await;
                     Done::Answered(number, job, outcome)
                 }
                 .boxed(),
@@ -374,8 +375,8 @@ impl Session {
     }
 }
 
-async fn carry_out(client: &Client, job: &Job) -> request::Result<(Answer, Option<OneshotWatcher>)> {
-    let outcome = request::perform(client, &job.op).await;
+async fn carry_out(client: &Client, job: &Job, set_acl: bool) -> request::Result<(Answer, Option<OneshotWatcher>)> {
+    let outcome = request::perform(client, &job.op, set_acl).await;
     let Err(Failure::Fault(fault)) = &outcome else { return outcome };
     let Some(steps) = job.op.steps().filter(|_| job.resent) else { return outcome };
     let mut results = lost::settle(client, &steps, fault.clone()).await?;

@@ -17,6 +17,7 @@ use super::{
     address::Address,
     recovery::Dialer,
     request::{Answer, Job, Op},
+    security::ZookeeperSecurity,
     session::{Session, Shared},
 };
 use crate::coordination::{
@@ -39,6 +40,7 @@ pub struct ZookeeperConfig {
     pub connection_timeout_ms: u32,
     /// `zookeeper.max.in.flight.requests`.
     pub max_in_flight: usize,
+    pub security: ZookeeperSecurity,
 }
 
 /// A session that lasts until [`close`](ZookeeperStore::close): if the server ends it, a new one takes its place.
@@ -59,6 +61,7 @@ impl ZookeeperStore {
         let dialer = Dialer {
             address: Address::parse(&config.connect)?,
             session_timeout: Duration::from_millis(config.session_timeout_ms.into()),
+            security: config.security,
         };
         let client = dialer.open(Duration::from_millis(config.connection_timeout_ms.into())).await?;
         tracing::info!(session = %client.session_id(), servers = dialer.address.hosts, "connected to ZooKeeper");

@@ -1,0 +1,3 @@
+//! Who somebody is: logins, and the keys and authorities they are proven with.
+
+pub mod jaas;
