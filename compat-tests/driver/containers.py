@@ -27,11 +27,16 @@ class Engine:
 
     def __init__(self):
         self.tag = f"test-{os.getpid()}"
-        self.env, self.daemon, self.folders, self.built = dict(os.environ), None, [], False
+        self.env, self.daemon, self.folders = dict(os.environ), None, []
         if not shutil.which("docker"):
             raise Unavailable("needs docker")
         if not self._answers():
             self._start_daemon()
+        try:
+            self._build()
+        except Exception:
+            self.close()
+            raise
 
     def _answers(self):
         if not self.env.get("DOCKER_HOST", "unix://").startswith("unix://"):
@@ -79,13 +84,15 @@ class Engine:
         done = subprocess.run(["docker", "logs", container], env=self.env, capture_output=True, text=True, timeout=60)
         return done.stdout + done.stderr
 
+    def _build(self):
+        done = subprocess.run([BUILD, "--binary", proc.MONEDULA, "--tag", self.tag, "--zookeeper", proc.LIBS], env=self.env, capture_output=True, text=True, timeout=600)
+        if done.returncode == 3:
+            raise Unavailable(f"a Docker daemon is here, but no container starts: {done.stderr.strip()[-200:]}")
+        if done.returncode != 0:
+            raise RuntimeError(f"docker/build ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+
     def image(self, name):
-        """Monedula's and ZooKeeper's image, made the first time one is asked for."""
-        if not self.built:
-            done = subprocess.run([BUILD, "--binary", proc.MONEDULA, "--tag", self.tag, "--zookeeper", proc.LIBS], env=self.env, capture_output=True, text=True, timeout=600)
-            if done.returncode != 0:
-                raise RuntimeError(f"docker/build ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
-            self.built = True
+        """Monedula's and ZooKeeper's image, as this run made them."""
         return f"{name}:{self.tag}"
 
     def compose(self):
@@ -96,7 +103,7 @@ class Engine:
         return None
 
     def close(self):
-        if self.daemon is None and self.built:
+        if self.daemon is None:
             for name in ("monedula", "monedula-zookeeper", "monedula-base"):
                 self.run("rmi", f"{name}:{self.tag}", check=False)
         if self.daemon is not None:
