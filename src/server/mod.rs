@@ -12,6 +12,7 @@ mod identity;
 pub mod launch;
 mod log_dir_failure;
 pub mod logging;
+mod outside;
 mod peers;
 mod replication;
 pub mod scheduler;
