@@ -168,7 +168,9 @@ def _limits(run, name, kind):
         again = guest("127.0.0.3")
         seen["and the first has more"] = [again.fate(10), guest("127.0.0.3").fate(10)]
         seen["back"] = alter(["--entity-default"], "--delete-config", "max.connections.per.ip.overrides,listener.name.other.max.connections")
-        text = run.tools.run("configs", ["--bootstrap-server", broker.bootstrap, "--describe", "--entity-type", "brokers", "--entity-name", "0"]).out
+        describe = ["--bootstrap-server", broker.bootstrap, "--describe", "--entity-type", "brokers", "--entity-name", "0"]
+        # A broker hears of the change a moment after the answer.
+        text = eventually(lambda: (lambda out: out if "DYNAMIC_DEFAULT" not in out else None)(run.tools.run("configs", describe).out), 10) or "still there"
         seen["described"] = sorted(line.strip() for line in text.splitlines() if "max.connections" in line)
     finally:
         for one in guests:
