@@ -42,28 +42,6 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// What a test can know of syncs: that they were asked for.
-#[cfg(test)]
-pub mod synced {
-    use std::{
-        cell::RefCell,
-        path::{Path, PathBuf},
-    };
-
-    thread_local! {
-        static DIRS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
-    }
-
-    pub(super) fn note(dir: &Path) {
-        DIRS.with_borrow_mut(|dirs| dirs.push(dir.to_owned()));
-    }
-
-    /// The directories synced by this thread since the last call, in order.
-    pub fn take() -> Vec<PathBuf> {
-        DIRS.take()
-    }
-}
-
 #[must_use]
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -98,5 +76,27 @@ fn read_text(path: &Path) -> io::Result<Option<String>> {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| malformed("not UTF-8")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// What a test can know of syncs: that they were asked for.
+#[cfg(test)]
+pub mod synced {
+    use std::{
+        cell::RefCell,
+        path::{Path, PathBuf},
+    };
+
+    thread_local! {
+        static DIRS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn note(dir: &Path) {
+        DIRS.with_borrow_mut(|dirs| dirs.push(dir.to_owned()));
+    }
+
+    /// The directories synced by this thread since the last call, in order.
+    pub fn take() -> Vec<PathBuf> {
+        DIRS.take()
     }
 }
