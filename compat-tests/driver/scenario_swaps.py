@@ -44,7 +44,7 @@ NAME = re.compile(r"(\d{20})(\.log|\.index|\.timeindex|\.txnindex|\.snapshot)(\.
 def crashes(run, name):
     run.close_pair()
     states, began = [], time.monotonic()
-    for kind in ("kafka", run.options.subject):
+    for kind in dict.fromkeys(("kafka", run.options.subject)):
         states += Cleaned(run, name, kind).states()
     run.report.line(f".... {len(states)} states")
     start_all(run, name, states)

@@ -12,6 +12,7 @@ import scenario_checker
 import scenario_cleaner
 import scenario_cluster
 import scenario_clients as clients
+import scenario_config
 import scenario_connect
 import scenario_crash
 import scenario_disk
@@ -128,6 +129,8 @@ ALL = [
     ("connect-kills", True, scenario_connect.kills),
     ("disk-kafka-first", True, scenario_disk.kafka_first),
     ("disk-ours-first", True, scenario_disk.subject_first),
+    ("config-providers", True, scenario_config.providers),
+    ("connection-limits", True, scenario_config.connection_limits),
     ("cleaner", True, scenario_cleaner.clean_by_both),
     ("cleaner-crash", True, scenario_swaps.crashes),
     ("zookeeper-in-place", True, scenario_disk.in_place),

@@ -11,6 +11,7 @@ pub mod listeners;
 pub mod loggers;
 pub mod metadata_version;
 pub mod properties;
+pub mod providers;
 pub mod rules;
 pub mod synonyms;
 pub mod table;

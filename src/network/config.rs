@@ -12,6 +12,22 @@ pub struct ListenerConfig {
     pub host: String,
     /// 0 for any free port; ask [`super::BoundListeners::local_addr`] which.
     pub port: u16,
+    /// `listener.name.<listener>.max.connections`, else the broker's.
+    pub connections_max: usize,
+    /// `listener.name.<listener>.max.connection.creation.rate`, else the broker's.
+    pub connection_creation_rate_max: Option<u32>,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            host: String::new(),
+            port: 0,
+            connections_max: usize::MAX,
+            connection_creation_rate_max: None,
+        }
+    }
 }
 
 /// Plain values; each names the key it comes from.

@@ -17,4 +17,4 @@ mod tests;
 
 pub use config::{ListenerConfig, NetworkConfig};
 pub use handler::RequestHandler;
-pub use server::{BoundListeners, Server};
+pub use server::{BoundListeners, ConnectionLimits, Server};

@@ -38,6 +38,18 @@ pub struct Server {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// The limits of connections of a running server (KIP-402, KIP-612).
+#[derive(Clone)]
+pub struct ConnectionLimits(Arc<ConnectionQuotas>);
+
+impl ConnectionLimits {
+    /// Takes `max.connections`, `max.connections.per.ip` and its overrides, and `max.connection.creation.rate` from `config`,
+    /// the broker's and each listener's. What else differs is left alone.
+    pub fn reconfigure(&self, config: &NetworkConfig) {
+        self.0.reconfigure(config);
+    }
+}
+
 impl BoundListeners {
     /// Binds every listener of `config`. The error names the address that could not be bound.
     pub fn bind(config: NetworkConfig) -> io::Result<Self> {
@@ -101,6 +113,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self, listener: &str) -> Option<SocketAddr> {
         self.addresses.iter().find(|(name, _)| name == listener).map(|(_, address)| *address)
+    }
+
+    /// What may be changed while it runs.
+    #[must_use]
+    pub fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits(Arc::clone(&self.quotas))
     }
 
     /// Connections open now.

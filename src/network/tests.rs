@@ -78,7 +78,7 @@ struct World {
 }
 
 fn listener(name: &str) -> ListenerConfig {
-    ListenerConfig { name: name.into(), host: "127.0.0.1".into(), port: 0 }
+    ListenerConfig { name: name.into(), host: "127.0.0.1".into(), ..ListenerConfig::default() }
 }
 
 fn world(config: NetworkConfig) -> World {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{mpsc::UnboundedReceiver, watch};
 
-use super::{cleaner, topic_configs::TopicConfigs};
+use super::{cleaner, settings, topic_configs::TopicConfigs};
 use crate::{
     api::Services,
     config::{Change, ConfigError},
     coordination::{CoordinationError, Event, znode::paths},
+    network::NetworkConfig,
     storage::LogCleaner,
 };
 
@@ -55,6 +56,8 @@ pub struct ConfigWatch {
     pub services: Arc<Services>,
     pub configs: Arc<TopicConfigs>,
     pub cleaner: Option<Arc<LogCleaner>>,
+    /// Whoever listens takes its limits from here.
+    pub network: watch::Sender<NetworkConfig>,
 }
 
 impl ConfigWatch {
@@ -128,6 +131,9 @@ impl ConfigWatch {
             for topic in self.configs.topics() {
                 self.services.replicas.update_topic_config(&topic, &self.configs.log_config(&topic));
             }
+        }
+        if settings::concerns_connections(&change) {
+            self.network.send_replace(settings::network(&self.services.config.snapshot()));
         }
         if let Some(cleaner) = self.cleaner.as_ref().filter(|_| cleaner::is_concerned(&change)) {
             cleaner::reconfigure(cleaner, &self.services.config.snapshot()).await;

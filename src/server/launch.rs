@@ -4,8 +4,11 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::replication::{LEADER_SELECTOR, RACK_AWARE_SELECTOR};
-use crate::config::{BrokerConfig, DynamicConfig, SecurityProtocol, properties};
+use super::{
+    outside::ThisMachine,
+    replication::{LEADER_SELECTOR, RACK_AWARE_SELECTOR},
+};
+use crate::config::{BrokerConfig, ConfigError, DynamicConfig, SecurityProtocol, properties, providers};
 
 /// Folder of a broker started without a configuration.
 const DEVELOPMENT_DIR: &str = "monedula-data";
@@ -41,8 +44,10 @@ impl Launch {
             }
             None => development_properties().into_bytes(),
         };
-        let loaded = properties::load(&bytes, overrides).map_err(|fault| LaunchError(fault.to_string()))?;
-        for warning in &loaded.warnings {
+        let refused = |fault: ConfigError| LaunchError(fault.to_string());
+        let mut loaded = properties::load(&bytes, overrides).map_err(refused)?;
+        let notes = providers::resolve(&mut loaded.properties, &ThisMachine).map_err(refused)?;
+        for warning in loaded.warnings.iter().chain(&notes) {
             tracing::warn!("{warning}");
         }
         Self::from_properties(loaded.properties)

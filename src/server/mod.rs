@@ -13,6 +13,7 @@ mod java_options;
 pub mod launch;
 mod log_dir_failure;
 pub mod logging;
+mod outside;
 mod peers;
 mod replication;
 pub mod scheduler;

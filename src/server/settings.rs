@@ -9,7 +9,7 @@ use std::{
 use crate::{
     admin::AdminConfig,
     client::{ClientConfig, Connector, Sockets},
-    config::BrokerConfig,
+    config::{BrokerConfig, Change, synonyms},
     coordinator::{group::GroupConfig, transaction::TransactionConfig},
     network::{ListenerConfig, NetworkConfig},
     replication::ReplicaConfig,
@@ -92,10 +92,15 @@ fn saturated(factor: i32) -> i16 {
 
 pub fn network(config: &BrokerConfig) -> NetworkConfig {
     let keys = &config.network;
-    let listeners = config.listeners().iter().map(|listener| ListenerConfig {
-        name: listener.name.clone(),
-        host: listener.host.clone().unwrap_or_default(),
-        port: listener.port,
+    let listeners = config.listeners().iter().map(|listener| {
+        let own = |key, broker| listener_value(config, &listener.name, key).unwrap_or(broker);
+        ListenerConfig {
+            name: listener.name.clone(),
+            host: listener.host.clone().unwrap_or_default(),
+            port: listener.port,
+            connections_max: unlimited(own("max.connections", keys.max_connections)),
+            connection_creation_rate_max: rate(own("max.connection.creation.rate", keys.max_connection_creation_rate)),
+        }
     });
     NetworkConfig {
         listeners: listeners.collect(),
@@ -111,9 +116,7 @@ pub fn network(config: &BrokerConfig) -> NetworkConfig {
         connections_max: unlimited(keys.max_connections),
         connections_per_ip_max: unlimited(keys.max_connections_per_ip),
         connections_per_ip_overrides: per_ip_overrides(&keys.max_connections_per_ip_overrides),
-        connection_creation_rate_max: u32::try_from(keys.max_connection_creation_rate)
-            .ok()
-            .filter(|rate| *rate < i32::MAX.unsigned_abs()),
+        connection_creation_rate_max: rate(keys.max_connection_creation_rate),
         inter_broker_listener: Some(config.inter_broker_listener().0.to_owned()),
     }
 }
@@ -148,6 +151,26 @@ fn reactors(network_threads: i32) -> usize {
 
 fn socket_buffer(bytes: i32) -> Option<usize> {
     usize::try_from(bytes).ok().filter(|_| bytes != SOCKET_BUFFER_DEFAULT)
+}
+
+/// Keys that [`network`] reads and that may change while the broker runs.
+pub fn concerns_connections(change: &Change) -> bool {
+    const KEYS: &[&str] = &[
+        "max.connections",
+        "max.connections.per.ip",
+        "max.connections.per.ip.overrides",
+        "max.connection.creation.rate",
+    ];
+    change.changed.iter().any(|name| KEYS.contains(&synonyms::listener_base_name(name).unwrap_or(name)))
+}
+
+/// A whole number under a listener's prefix.
+fn listener_value(config: &BrokerConfig, listener: &str, key: &str) -> Option<i32> {
+    config.original(&format!("listener.name.{}.{key}", listener.to_lowercase()))?.trim().parse().ok()
+}
+
+fn rate(per_second: i32) -> Option<u32> {
+    u32::try_from(per_second).ok().filter(|rate| *rate < i32::MAX.unsigned_abs())
 }
 
 fn unlimited(limit: i32) -> usize {

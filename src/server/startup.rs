@@ -10,7 +10,7 @@ use std::{
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -52,7 +52,7 @@ use crate::{
     coordinator::{group::GroupCoordinator, transaction::TransactionCoordinator, txn_markers::MarkerWriter},
     metadata::{Endpoint, MetadataCache, MetadataImage},
     metrics::{ServerMetrics, catalog::BrokerState},
-    network::BoundListeners,
+    network::{BoundListeners, ConnectionLimits, NetworkConfig},
     replication::ReplicaManager,
     storage::{LogCleaner, LogManager},
 };
@@ -87,6 +87,8 @@ pub struct Core {
     pub(super) coordination: Coordination,
     pub(super) broker_epoch: Arc<AtomicI64>,
     pub(super) none_left: oneshot::Receiver<()>,
+    /// What listeners are to be held to.
+    network: watch::Receiver<NetworkConfig>,
     registration: BrokerRegistration,
     image: BoxFuture<'static, Result<(), LaunchError>>,
 }
@@ -120,7 +122,8 @@ impl Broker {
         let scheduler = Scheduler::start(core.recurring(), Arc::clone(&clock)).map_err(refuse)?;
         core.services.server_metrics.enter(BrokerState::Running);
         announce_ready(&core.registration, core.services.broker_id, clock.as_ref());
-        let tasks = std::mem::take(&mut core.tasks);
+        let mut tasks = std::mem::take(&mut core.tasks);
+        tasks.push(tokio::spawn(follow_limits(core.network.clone(), server.limits())));
         let Core { services, logs, cleaner, coordination, broker_epoch, none_left, .. } = core;
         Ok(Self { services, logs, server, scheduler, fetchers, cleaner, tasks, coordination, broker_epoch, none_left })
     }
@@ -183,13 +186,20 @@ impl Core {
             broker_epoch: Arc::clone(&broker_epoch),
         };
         seat.register().await.map_err(refuse)?;
-        let mut tasks = start_tasks(&services, &configs, cleaner.as_ref(), receiver, updates);
+        let (limits, network) = watch::channel(settings::network(&services.config.snapshot()));
+        let watch = ConfigWatch {
+            services: Arc::clone(&services),
+            configs: Arc::clone(&configs),
+            cleaner: cleaner.clone(),
+            network: limits,
+        };
+        let mut tasks = start_tasks(&services, &configs, watch, receiver, updates);
         tasks.push(replication::start(&keys, &services, &broker_epoch, fetchers));
         let image = first_image(&services, has_topics(&cluster).await.map_err(refuse)?);
         let (log_dirs, none_left) = log_dir_failure::watch(&services, &logs);
         tasks.push(log_dirs);
         tasks.push(tokio::spawn(seat.hold(clean, session)));
-        Ok(Self { services, logs, cleaner, tasks, coordination, broker_epoch, none_left, registration, image })
+        Ok(Self { services, logs, cleaner, tasks, coordination, broker_epoch, none_left, network, registration, image })
     }
 
     /// Returns once the controller has shown the cluster. A controller elsewhere does so through our socket, and `serve` is
@@ -377,12 +387,11 @@ fn host_name() -> String {
 fn start_tasks(
     services: &Arc<Services>,
     configs: &Arc<TopicConfigs>,
-    cleaner: Option<&Arc<LogCleaner>>,
+    watch: ConfigWatch,
     outputs: mpsc::Receiver<ControllerOutput>,
     updates: mpsc::Receiver<ClusterUpdate>,
 ) -> Vec<JoinHandle<()>> {
     let apply = Apply { services: Arc::clone(services), configs: Arc::clone(configs) };
-    let watch = ConfigWatch { services: Arc::clone(services), configs: Arc::clone(configs), cleaner: cleaner.cloned() };
     let events = services.cluster.store().events();
     let ids = Arc::clone(services);
     let mut tasks = vec![
@@ -396,6 +405,17 @@ fn start_tasks(
         tasks.push(tokio::spawn(peers::marker_sender(services).run(markers)));
     }
     tasks
+}
+
+/// Holds the listeners to the limits as they are, from the stored ones on.
+async fn follow_limits(mut network: watch::Receiver<NetworkConfig>, limits: ConnectionLimits) {
+    loop {
+        let config = network.borrow_and_update().clone();
+        limits.reconfigure(&config);
+        if network.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Whether another broker is controller now. A store that does not answer will be heard of soon enough.

@@ -37,6 +37,8 @@ pub fn write_atomically(path: &Path, content: &[u8], durability: Durability) -> 
 
 /// Makes creations, renames and deletions in `dir` survive a power cut.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    synced::note(dir);
     File::open(dir)?.sync_all()
 }
 
@@ -74,5 +76,27 @@ fn read_text(path: &Path) -> io::Result<Option<String>> {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| malformed("not UTF-8")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// What a test can know of syncs: that they were asked for.
+#[cfg(test)]
+pub mod synced {
+    use std::{
+        cell::RefCell,
+        path::{Path, PathBuf},
+    };
+
+    thread_local! {
+        static DIRS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn note(dir: &Path) {
+        DIRS.with_borrow_mut(|dirs| dirs.push(dir.to_owned()));
+    }
+
+    /// The directories synced by this thread since the last call, in order.
+    pub fn take() -> Vec<PathBuf> {
+        DIRS.take()
     }
 }

@@ -144,8 +144,10 @@ impl UnifiedLog {
         if new_files {
             flush_dir(&dir).map_err(|error| self.fatal(error))?;
         }
-        if from == 0 {
+        // Not told by the offsets: a follower's log may begin anywhere before its first flush.
+        if !self.name_is_durable.load(Ordering::Acquire) {
             flush_dir(&self.parent_dir).map_err(|error| self.fatal(error))?;
+            self.name_is_durable.store(true, Ordering::Release);
         }
         // A truncation may have moved the end, and with it the recovery point, back meanwhile.
         let reached = offset.min(self.log_end_offset());

@@ -1,6 +1,7 @@
 //! Stories of one log on a real disk.
 
 mod append_read;
+mod durability;
 mod model;
 mod producers;
 mod recovery;

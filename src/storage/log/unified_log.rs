@@ -17,8 +17,13 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use super::{
-    context::LogContext, leader_epochs::LeaderEpochs, offsets::Tail, producer_state::ProducerState,
-    replace_segments::Rewrites, segment::Segment, segments::Segments,
+    context::LogContext,
+    leader_epochs::LeaderEpochs,
+    offsets::Tail,
+    producer_state::ProducerState,
+    replace_segments::Rewrites,
+    segment::{Segment, flush_dir},
+    segments::Segments,
 };
 use crate::{
     common::{ErrorCode, Offset, TopicPartition},
@@ -47,6 +52,9 @@ pub struct UnifiedLog {
     pub(super) first_unstable_offset: AtomicI64,
     /// Everything below is durable.
     pub(super) recovery_point: AtomicI64,
+    /// The log dir was synced since this log's directory got its name. False after a start: who made it may not have come
+    /// that far.
+    pub(super) name_is_durable: AtomicBool,
     pub(super) last_flush_ms: AtomicI64,
     /// True while ended transactions wait for the high watermark, so that moving it needs the writers' lock.
     pub(super) awaits_high_watermark: AtomicBool,
@@ -165,6 +173,7 @@ impl UnifiedLog {
             high_watermark: AtomicI64::new(parts.high_watermark),
             first_unstable_offset: AtomicI64::new(first_unstable.unwrap_or(i64::MAX)),
             recovery_point: AtomicI64::new(parts.recovery_point.max(parts.log_start_offset)),
+            name_is_durable: AtomicBool::new(false),
             last_flush_ms: AtomicI64::new(now),
             awaits_high_watermark: AtomicBool::new(parts.producers.has_unreplicated()),
             failed: AtomicBool::new(false),
@@ -299,12 +308,15 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Renames the directory of a log that nobody else has yet, and goes on.
+    /// Renames the directory of a log that nobody else has yet, and goes on. The new name is durable: the log that this one
+    /// stands for may go.
     pub(crate) fn move_dir(&self, to: &Path) -> Result<(), StorageError> {
         let _files = self.flush_lock.lock();
         let _writers = self.state.lock();
         std::fs::rename(&**self.dir.load(), to).map_err(|source| self.io(source))?;
         self.dir.store(Arc::new(to.to_owned()));
+        flush_dir(&self.parent_dir).map_err(|source| self.fatal(source))?;
+        self.name_is_durable.store(true, Ordering::Release);
         Ok(())
     }
 
