@@ -14,7 +14,6 @@ import probes
 import proc
 import wire
 from harness import Side, eventually
-from scenario_crash import have_librdkafka
 
 OVERRIDES = {
     "auto.leader.rebalance.enable": "false", "auto.create.topics.enable": "false", "min.insync.replicas": "1", "unclean.leader.election.enable": "false",
@@ -47,8 +46,8 @@ class ClusterSide(Side):
     def tool(self, label, *args, **more):
         began = time.monotonic()
         result = super().tool(label, *args, **more)
-        if time.monotonic() - began > 5:
-            print("     slow:", label or args, f"{time.monotonic() - began:.1f} s", flush=True)
+        if time.monotonic() - began > 10:
+            print(f"     slow: {label or args}: {time.monotonic() - began:.1f} s", flush=True)
         return result
 
     def create(self, topic, assignment, **configs):
@@ -125,7 +124,7 @@ class ClusterSide(Side):
             leader = self.cluster.brokers[self.states(topic)[partition]["leader"]]
             with leader.connect(30) as connection:
                 for _ in range(batches):
-                    answer = probes.produce(connection, topic, partition, wire.batch([(b"key", b"v" * 400_000)]))
+                    answer = probes.produce(connection, topic, partition, wire.batch([(b"key", b"v" * 400_000)], timestamp=int(time.time() * 1000)))
                     if answer["ErrorCode"] != 0:
                         raise RuntimeError(f"cannot write to {topic}-{partition}: {answer}")
 
@@ -194,6 +193,71 @@ def moving(s):
     s.describe("move: more, then fewer", "move")
     gone = lambda: not any(s.held(number, rf"move-{partition}(\..*)?") for number, partition in ((1, 0), (2, 1), (1, 2), (3, 2)))
     s.record("move: what left is deleted", str(eventually(gone, 20)))
+
+
+def interrupted(s):
+    """The broker that is to have a replica dies on the way: taken back without it, begun again with it; a topic deleted on the way."""
+    s.create("stuck", "1:2")
+    s.create("leaving", "1:2")
+    for topic in ("stuck", "leaving"):
+        s.fill(topic, [0], 8)
+    s.seat(1)
+    there = s.plan("stuck", {("stuck", 0): [2, 3]})
+    s.reassign("interrupted: execute", "--execute", "--reassignment-json-file", there, "--throttle", 1000)
+    s.until(lambda: s.held(3, "stuck-0"), "the replica is begun")
+    s.kill(3)
+    s.describes("stuck", "Adding Replicas: 3")
+    s.reassign("interrupted: list without the broker", "--list")
+    s.describe("interrupted: without the broker", "stuck")
+    s.reassign("interrupted: cancel without the broker", "--cancel", "--reassignment-json-file", there, "--preserve-throttles")
+    s.describes("stuck", "Replicas: (1,2|2,1)\tIsr: (1,2|2,1)\tElr")
+    s.describe("interrupted: cancelled", "stuck")
+    s.reassign("interrupted: execute onto a broker that is away", "--execute", "--reassignment-json-file", there)
+    s.up(3)
+    # Nobody tells it: the controller forgot that replica when it could not be reached.
+    time.sleep(3)
+    s.record("interrupted: what was begun there stays", str(bool(s.held(3, "stuck-0"))))
+    s.reassign("interrupted: execute again", "--execute", "--reassignment-json-file", there)
+    s.moved(there)
+    s.until_isr("stuck", 0, [2, 3])
+    s.describe("interrupted: done", "stuck")
+    away = s.plan("leaving", {("leaving", 0): [2, 3]})
+    s.reassign("interrupted: execute for a topic that will be deleted", "--execute", "--reassignment-json-file", away, "--throttle", 1000)
+    s.tool("interrupted: delete a topic on the way", "topics", "--delete", "--topic", "leaving")
+    time.sleep(2)
+    s.record("interrupted: the deletion waits", str(s.cluster.view.client.exists("/brokers/topics/leaving") is not None))
+    s.reassign("interrupted: list while the deletion waits", "--list")
+    s.tool("interrupted: lift the throttle", "configs", "--alter", "--entity-type", "brokers", "--entity-default", "--add-config",
+           "leader.replication.throttled.rate=50000000,follower.replication.throttled.rate=50000000")
+    for number in (1, 2, 3):
+        s.tool(f"interrupted: lift the throttle of {number}", "configs", "--alter", "--entity-type", "brokers", "--entity-name", number, "--delete-config",
+               "leader.replication.throttled.rate,follower.replication.throttled.rate")
+    s.until(lambda: s.cluster.view.client.exists("/brokers/topics/leaving") is None, "the topic is gone", 60)
+    s.record("interrupted: nothing is left of it", str(eventually(lambda: not any(s.held(number, "leaving-0") for number in (1, 2, 3)), 20)))
+    s.tool("interrupted: no throttle at all", "configs", "--alter", "--entity-type", "brokers", "--entity-default", "--delete-config",
+           "leader.replication.throttled.rate,follower.replication.throttled.rate")
+
+
+def moving_dirs(s):
+    """KIP-113 by the same tool: replicas into a log dir of choice, on a broker that has them and on one that gets them."""
+    one, two = s.cluster.brokers[2].log_dir.split(",")
+    s.create("dirs", "1:2,1:3")
+    s.fill("dirs", range(2), 4)
+    here = os.path.dirname(s.held(2, "dirs-0")[0])
+    other = two if here == one else one
+    path = os.path.join(s.folder, "dirs.json")
+    with open(path, "w") as out:
+        json.dump({"version": 1, "partitions": [{"topic": "dirs", "partition": 0, "replicas": [1, 2], "log_dirs": ["any", other]},
+                                                {"topic": "dirs", "partition": 1, "replicas": [1, 2], "log_dirs": ["any", other]}]}, out)
+    answer = s.reassign("", "--execute", "--reassignment-json-file", path, keep=False)
+    # Which of its dirs a broker took first is its own choice.
+    s.record("dirs: execute", answer.text().replace(other, "OTHER").replace(here, "HERE"))
+    s.until_isr("dirs", 1, [1, 2])
+    said = lambda: s.reassign("", "--verify", "--reassignment-json-file", path, keep=False).text().replace(other, "OTHER").replace(here, "HERE")
+    eventually(lambda: "progress" not in said() and "not" not in said(), 40, 0.5)
+    s.record("dirs: verify", said())
+    s.record("dirs: where they are", str(eventually(lambda: sorted(os.path.dirname(path) == other for path in s.held(2, r"dirs-\d(\..*-future)?")) == [True, True], 20)))
+    s.tool("dirs: offsets", "get-offsets", "--topic", "dirs")
 
 
 def failing_over(s):
@@ -288,7 +352,9 @@ def deleting(s):
     s.write("gone", 100)
     s.kill(3)
     s.until_isr("gone", 1, [1, 2])
+    began = time.monotonic()
     s.tool("delete: with a broker down", "topics", "--delete", "--topic", "gone")
+    s.record("delete: it is answered without the broker", str(time.monotonic() - began < 15))
     s.until(lambda: not any(s.held(number, r"gone-\d") for number in (1, 2)), "the live replicas are deleted", 30)
     s.tool("delete: list meanwhile", "topics", "--list", only="gone")
     s.record("delete: the wish remains", str(s.cluster.view.client.exists("/admin/delete_topics/gone") is not None))
@@ -410,8 +476,8 @@ def verifying(s):
     s.record("end: the states in the tree are legal", "\n".join(illegal) or "yes")
 
 
-SHORT = [electing, wishing, deleting, failing_disk, verifying]
-LONG = [moving, failing_over, electing, unclean, deleting, growing, wishing, failing_disk, verifying]
+SHORT = [electing, deleting, failing_disk, verifying]
+LONG = [moving, interrupted, moving_dirs, failing_over, electing, unclean, deleting, growing, wishing, failing_disk, verifying]
 
 
 def scenario(kinds, steps):

@@ -16,9 +16,14 @@ use crate::{
         CoordinationError,
         znode::topic::{ReplicaAssignment, TopicAssignment},
     },
-    metadata::placement::{self, PlacementBroker, Start},
+    metadata::{
+        MetadataImage,
+        placement::{self, PlacementBroker, Start},
+    },
 };
 
+/// How long a deletion is waited for once the image has lost the topic: enough for the logs of live brokers.
+const FORGOTTEN_WAIT_MAX: Duration = Duration::from_secs(2);
 /// "The broker's default" for a count.
 const DEFAULT: i32 = -1;
 
@@ -81,6 +86,7 @@ impl Admin {
     /// Deletes topics and waits until they are gone, or `timeout_ms` passes. Answers are in order.
     pub async fn delete_topics(&self, topics: &[String], timeout_ms: i32) -> Vec<ErrorCode> {
         let began = Instant::now();
+        let before = self.metadata.image();
         let codes = join_all(topics.iter().map(|topic| self.mark_for_deletion(topic))).await;
         let waiting: Vec<&String> =
             topics.iter().zip(&codes).filter(|(_, code)| code.is_none()).map(|(topic, _)| topic).collect();
@@ -96,7 +102,8 @@ impl Admin {
             .map(|(topic, code)| if code.is_none() && timed_out(topic) { ErrorCode::RequestTimedOut } else { code })
             .collect();
         let left = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).saturating_sub(began.elapsed());
-        let _ = tokio::time::timeout(left, self.await_forgotten(&waiting)).await;
+        let deletable: Vec<&String> = waiting.into_iter().filter(|topic| is_within_reach(&before, topic)).collect();
+        let _ = tokio::time::timeout(left.min(FORGOTTEN_WAIT_MAX), self.await_forgotten(&deletable)).await;
         answers
     }
 
@@ -123,7 +130,8 @@ impl Admin {
     }
 
     /// Kafka answers when the image has lost the topic. The name is free a little later, when the logs are gone: a
-    /// client that creates it again at once would be refused. So wait that little too, but never fail for it.
+    /// client that creates it again at once would be refused. So wait that little too, but never fail for it, nor wait for
+    /// a broker that is away.
     async fn await_forgotten(&self, topics: &[&String]) {
         let mut changes = self.metadata.subscribe();
         loop {
@@ -255,6 +263,12 @@ pub(super) const MAX_PARTITIONS: i32 = 100_000;
 
 fn already_exists(name: &str) -> AdminError {
     AdminError::new(ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists."))
+}
+
+/// Whether every replica of the topic is on a broker that lives.
+fn is_within_reach(image: &MetadataImage, topic: &str) -> bool {
+    let replicas = image.topic(topic).into_iter().flat_map(|topic| &topic.partitions).flat_map(|it| &it.replicas);
+    replicas.into_iter().all(|broker| image.brokers.contains_key(broker))
 }
 
 fn check_assignment(partitions: &BTreeMap<i32, Vec<BrokerId>>) -> Result<(), AdminError> {

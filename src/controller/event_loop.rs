@@ -84,6 +84,10 @@ impl Controller {
                 Ended::Moved => {}
                 Ended::Store(fault) => {
                     tracing::warn!(%fault, "controller steps back");
+                    // Another broker may fare better (`KafkaController.triggerControllerMove`).
+                    if let Err(fault) = self.cluster.vacate_controller().await {
+                        tracing::warn!(%fault, "cannot leave the controller's place yet");
+                    }
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }
@@ -106,6 +110,9 @@ impl Controller {
     async fn try_reign(&mut self, events: &mut UnboundedReceiver<Event>) -> Result<Infallible, Ended> {
         let elected = self.cluster.elect_controller(self.config.broker_id, self.clock.now_ms()).await?;
         let Some(elected) = elected else {
+            if self.cluster.vacate_controller().await? {
+                return Err(Ended::Moved);
+            }
             return self.wait_for_vacancy(events).await;
         };
         tracing::info!(epoch = elected.epoch, "this broker is controller");

@@ -20,6 +20,7 @@ use crate::{
         ClusterStore, CreateMode, EmbeddedStore, ZnodeStore,
         znode::{
             broker::BrokerRegistration,
+            paths,
             topic::{ReplicaAssignment, TopicAssignment},
         },
     },
@@ -207,6 +208,18 @@ async fn a_controller_that_was_replaced_steps_back_and_returns() {
     store.delete("/controller", None).await.unwrap();
     broker.expect(&["image brokers=1", "lead t-0 1@0!", "image t:1"]).await;
     assert_eq!(store.get("/controller_epoch", false).await.unwrap().0, "2");
+}
+
+/// As long as its session lives nobody else could take the seat: a controller that cannot go on has to leave it.
+#[tokio::test]
+async fn a_controller_that_cannot_go_on_leaves_its_seat() {
+    let mut broker = start(tree().await, true).await;
+    broker.expect(&["image brokers=1"]).await;
+    let before = broker.store.get(paths::CONTROLLER_EPOCH, false).await.unwrap().0;
+    broker.store.set(paths::CONTROLLER, "not what a controller writes".into(), None).await.unwrap();
+    broker.expect(&["image brokers=1"]).await;
+    assert_eq!(broker.cluster.controller(false).await.unwrap(), Some(1));
+    assert_ne!(broker.store.get(paths::CONTROLLER_EPOCH, false).await.unwrap().0, before, "another reign");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::Services,
-    common::topic_name::GROUP_METADATA_TOPIC,
+    common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
     storage::{LogManager, manager::DirFailure},
 };
 
@@ -33,8 +33,13 @@ async fn handle(
     while let Some(DirFailure { dir, partitions }) = failures.next().await {
         services.replicas.log_dir_failed(&partitions);
         services.replicas.stop_following(&partitions);
-        for tp in partitions.iter().filter(|tp| &*tp.topic == GROUP_METADATA_TOPIC) {
-            services.groups.on_resigned(tp.partition, None);
+        // Nothing that these coordinators decide could be written any more; their successors are elected elsewhere.
+        for tp in &partitions {
+            match &*tp.topic {
+                GROUP_METADATA_TOPIC => services.groups.on_resigned(tp.partition, None),
+                TRANSACTION_STATE_TOPIC => services.transactions.on_resigned(tp.partition, None),
+                _ => {}
+            }
         }
         tracing::warn!(dir = %dir.display(), partitions = partitions.len(), "stopped serving replicas in the log dir");
         if !logs.has_online_dir() {

@@ -72,6 +72,17 @@ impl ClusterStore {
         self.delete_all(Some(guard), &[paths::CONTROLLER.to_owned()]).await
     }
 
+    /// Leaves the seat that this session holds while nobody reigns: a reign that a fault cut short has left it behind, and
+    /// as long as the session lives nobody else could take it. Returns whether there was one.
+    pub async fn vacate_controller(&self) -> Result<bool, CoordinationError> {
+        let held = self.store.exists(paths::CONTROLLER, false).await?;
+        if held.is_none_or(|held| held.ephemeral_owner != self.store.session_id()) {
+            return Ok(false);
+        }
+        let (_, guard) = self.controller_epoch_or_create().await?;
+        self.resign_controller(guard).await.map(|()| true)
+    }
+
     /// Tells the controller that a log dir of `broker` failed: it finds out by LeaderAndIsr what was in it.
     pub async fn announce_log_dir_failure(&self, broker: BrokerId) -> Result<(), CoordinationError> {
         let announcement = format!("{}/{}", paths::LOG_DIR_EVENT_NOTIFICATION, paths::LOG_DIR_EVENT_PREFIX);
