@@ -18,6 +18,7 @@ import scenario_netfaults
 import scenario_streams
 import scenario_tools
 import scenario_transactions
+import scenario_zk_secure
 
 
 class Run:
@@ -109,6 +110,7 @@ ALL = [
     ("cleaner", True, scenario_cleaner.clean_by_both),
     ("zookeeper-in-place", True, scenario_disk.in_place),
     ("zookeeper-store", True, scenario_disk.store_tests),
+    ("zookeeper-secure", True, scenario_zk_secure.secure),
     ("checker-selftest", True, scenario_checker.selftest),
     ("hostile", True, scenario_hostile.hostile),
     ("cluster-ours", False, scenario_cluster.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
