@@ -50,7 +50,7 @@ const PURE: &[&str] = &[
     "config",
     "purgatory",
     "metadata",
-    "security/jaas.rs",
+    "security",
     "coordination/znode/",
     "coordination/embedded/tree.rs",
     "replication/partition",

@@ -24,6 +24,7 @@ import scenario_streams
 import scenario_swaps
 import scenario_tools
 import scenario_transactions
+import scenario_zk_secure
 
 
 class Run:
@@ -135,6 +136,7 @@ ALL = [
     ("cleaner-crash", True, scenario_swaps.crashes),
     ("zookeeper-in-place", True, scenario_disk.in_place),
     ("zookeeper-store", True, scenario_disk.store_tests),
+    ("zookeeper-secure", True, scenario_zk_secure.secure),
     ("checker-selftest", True, scenario_checker.selftest),
     ("hostile", True, scenario_hostile.hostile),
     ("cluster-ours", False, scenario_cluster.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),

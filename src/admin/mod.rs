@@ -53,6 +53,8 @@ pub struct AdminConfig {
     pub transaction_topic_segment_bytes: i32,
     /// `transaction.state.log.min.isr`
     pub transaction_topic_min_isr: i32,
+    /// New topics get an id (`inter.broker.protocol.version` 2.8, KIP-516).
+    pub topic_ids: bool,
 }
 
 impl Default for AdminConfig {
@@ -69,6 +71,7 @@ impl Default for AdminConfig {
             transaction_topic_replication_factor: 3,
             transaction_topic_segment_bytes: 100 << 20,
             transaction_topic_min_isr: 2,
+            topic_ids: true,
         }
     }
 }

@@ -47,7 +47,8 @@ async fn admin() -> Arc<Admin> {
     let metadata = Arc::new(MetadataCache::default());
     let mut brokers = Vec::new();
     for id in [1, 2] {
-        let broker = BrokerRegistration { id, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+        let broker =
+            BrokerRegistration { id, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0, version: 5 };
         cluster.register_broker(&broker).await.unwrap();
         brokers.push(BrokerImage { id, epoch: 1, rack: None, endpoints: Vec::new() });
     }

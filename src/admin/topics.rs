@@ -43,7 +43,7 @@ pub struct NewTopic {
 /// A topic as created, or as it would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedTopic {
-    /// Nil if it was only validated.
+    /// Nil if it was only validated, or if topics have none yet.
     pub topic_id: Uuid,
     pub num_partitions: i32,
     pub replication_factor: i16,
@@ -171,13 +171,14 @@ impl Admin {
         self.topic_configs.validate(&overrides).map_err(|why| AdminError::new(ErrorCode::InvalidConfig, why))?;
 
         let created = CreatedTopic {
-            topic_id: topic_id::random(),
+            topic_id: if self.config.load().topic_ids { topic_id::random() } else { Uuid::nil() },
             num_partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
             replication_factor: i16::try_from(partitions.get(&0).map_or(0, Vec::len)).unwrap_or(i16::MAX),
             configs: self.topic_configs.describe(&overrides),
         };
         let partitions = partitions.into_iter().map(|(number, list)| (number, ReplicaAssignment::of(list))).collect();
-        let assignment = TopicAssignment { topic_id: Some(created.topic_id), partitions };
+        let assignment =
+            TopicAssignment { topic_id: (!created.topic_id.is_nil()).then_some(created.topic_id), partitions };
         Ok(Prepared { name, overrides, assignment, created })
     }
 

@@ -79,6 +79,8 @@ impl Services {
             purgatories.as_ref(),
             &self.request_metrics,
             self.server_metrics.as_ref(),
+            self.controller.metrics(),
+            &self.replicas.fetcher_lags(),
         ])
     }
 }

@@ -8,7 +8,11 @@ use std::sync::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::common::{BrokerId, ErrorCode, LeaderEpoch, TopicPartition};
+use super::state::census::Census;
+use crate::{
+    common::{BrokerId, ErrorCode, LeaderEpoch, TopicPartition},
+    metrics::ControllerMetrics,
+};
 
 /// Commands that may wait; whoever comes later waits in turn.
 const COMMANDS_MAX: usize = 64;
@@ -143,6 +147,7 @@ impl Command {
 pub struct ControllerHandle {
     commands: mpsc::Sender<Command>,
     active: Arc<AtomicBool>,
+    metrics: Arc<ControllerMetrics>,
 }
 
 /// The controller's end of a [`ControllerHandle`].
@@ -150,6 +155,7 @@ pub struct ControllerHandle {
 pub struct CommandQueue {
     pub(super) commands: mpsc::Receiver<Command>,
     active: Arc<AtomicBool>,
+    pub(super) metrics: Arc<ControllerMetrics>,
 }
 
 impl ControllerHandle {
@@ -158,7 +164,15 @@ impl ControllerHandle {
     pub fn channel() -> (Self, CommandQueue) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let active = Arc::new(AtomicBool::new(false));
-        (Self { commands: sender, active: Arc::clone(&active) }, CommandQueue { commands, active })
+        let metrics = Arc::new(ControllerMetrics::default());
+        let handle = Self { commands: sender, active: Arc::clone(&active), metrics: Arc::clone(&metrics) };
+        (handle, CommandQueue { commands, active, metrics })
+    }
+
+    /// What the controller in this process counts.
+    #[must_use]
+    pub fn metrics(&self) -> &ControllerMetrics {
+        &self.metrics
     }
 
     /// Whether this broker is the controller and has loaded the cluster.
@@ -221,14 +235,29 @@ impl ControllerHandle {
 }
 
 impl CommandQueue {
+    pub(super) fn count(&self, census: &Census) {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let metrics = &self.metrics;
+        metrics.active_broker_count.set(count(census.brokers));
+        metrics.global_topic_count.set(count(census.topics));
+        metrics.global_partition_count.set(count(census.partitions));
+        metrics.offline_partitions_count.set(count(census.offline_partitions));
+        metrics.preferred_replica_imbalance_count.set(count(census.imbalanced_partitions));
+        metrics.topics_to_delete_count.set(count(census.topics_to_delete));
+        metrics.replicas_to_delete_count.set(count(census.replicas_to_delete));
+    }
+
     /// From here on commands are taken.
     pub(super) fn open(&self) {
+        self.metrics.active_controller_count.set(1);
         self.active.store(true, Ordering::Release);
     }
 
     /// The reign is over: what waits is refused, and what comes too.
     pub(super) fn close(&mut self) {
         self.active.store(false, Ordering::Release);
+        self.metrics.active_controller_count.set(0);
+        self.count(&Census::default());
         while let Ok(command) = self.commands.try_recv() {
             command.refuse();
         }

@@ -53,6 +53,8 @@ pub(super) enum Ended {
 
 /// Pause before another attempt after the store failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How old the controller's gauges may be.
+const CENSUS_INTERVAL: Duration = Duration::from_secs(1);
 /// From an election to the first look at the balance of leaders, as in Kafka.
 const FIRST_BALANCE_AFTER: Duration = Duration::from_secs(5);
 
@@ -125,6 +127,9 @@ impl Controller {
         let seconds = u64::try_from(keys.replication.leader_imbalance_check_interval_seconds).unwrap_or(0).max(1);
         let mut balance = tokio::time::interval_at(Instant::now() + FIRST_BALANCE_AFTER, Duration::from_secs(seconds));
         balance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut census = tokio::time::interval(CENSUS_INTERVAL);
+        census.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_counted = false;
         loop {
             let next = tokio::select! {
                 biased;
@@ -133,7 +138,13 @@ impl Controller {
                 Some(feedback) = feedback.recv() => Next::Feedback(feedback),
                 Some(command) = reign.next_command() => Next::Command(command),
                 _ = balance.tick() => Next::Balance,
+                _ = census.tick(), if !is_counted => {
+                    reign.count();
+                    is_counted = true;
+                    continue;
+                }
             };
+            is_counted = false;
             match next {
                 Next::Event(event) => reign.handle(Pending::gather(event, events)).await?,
                 Next::Feedback(answered) => reign.answered(answered).await?,

@@ -13,12 +13,16 @@ use crate::{
 };
 
 /// The cluster as the tree has it, with every watch armed.
-pub async fn load(cluster: &ClusterStore, elected: ElectedController) -> Result<ControllerContext, CoordinationError> {
+pub async fn load(
+    cluster: &ClusterStore,
+    elected: ElectedController,
+    topic_ids: bool,
+) -> Result<ControllerContext, CoordinationError> {
     let mut context = ControllerContext::new(elected.epoch);
     let brokers = cluster.brokers(true).await?;
     context.brokers = brokers.into_iter().map(|broker| (broker.id, broker)).collect();
     let names = cluster.topics(true).await?;
-    for topic in read_topics(cluster, elected.guard, &names).await? {
+    for topic in read_topics(cluster, elected.guard, &names, topic_ids).await? {
         context.put_topic(&topic);
     }
     let partitions = context.all_partitions();
@@ -30,15 +34,16 @@ pub async fn load(cluster: &ClusterStore, elected: ElectedController) -> Result<
     Ok(context)
 }
 
-/// Assignments of topics, watched. Those from before topic ids get one, as every topic has one since Kafka 2.8.
+/// Assignments of topics, watched. Those from before topic ids get one, as every topic has one since protocol 2.8.
 pub async fn read_topics<T: AsRef<str>>(
     cluster: &ClusterStore,
     guard: i32,
     names: &[T],
+    topic_ids: bool,
 ) -> Result<Vec<VersionedTopic>, CoordinationError> {
     let mut topics = cluster.topic_assignments(names, true).await?;
     let mut changed = Vec::new();
-    for topic in topics.iter_mut().filter(|topic| topic.assignment.topic_id.is_none()) {
+    for topic in topics.iter_mut().filter(|topic| topic_ids && topic.assignment.topic_id.is_none()) {
         topic.assignment.topic_id = Some(topic_id::random());
         changed.push(topic.clone());
         topic.version += 1;

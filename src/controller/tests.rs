@@ -44,7 +44,7 @@ async fn tree() -> Arc<EmbeddedStore> {
 
 async fn start(store: Arc<EmbeddedStore>, clean_start: bool) -> Broker {
     let cluster = Arc::new(ClusterStore::new(store.clone()));
-    let me = BrokerRegistration { id: 1, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+    let me = BrokerRegistration { id: 1, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0, version: 5 };
     cluster.register_broker(&me).await.unwrap();
     let (sender, outputs) = mpsc::channel(4);
     let config = ControllerConfig { broker_id: 1, clean_start, keys: keys(), channels: channels() };
@@ -179,7 +179,8 @@ async fn a_start_loads_all_in_one_batch() {
 async fn a_broker_that_dies_is_replaced() {
     let store = tree().await;
     let other = store.new_session();
-    let two = BrokerRegistration { id: 2, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+    let two =
+        BrokerRegistration { id: 2, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0, version: 5 };
     ClusterStore::new(other.clone()).register_broker(&two).await.unwrap();
     let mut broker = start(store, true).await;
     broker.expect(&["image brokers=2"]).await;
@@ -255,7 +256,8 @@ async fn folders_of_another_life_are_adopted() {
 async fn what_is_asked_is_done_between_the_news() {
     let store = tree().await;
     let other = store.new_session();
-    let two = BrokerRegistration { id: 2, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0 };
+    let two =
+        BrokerRegistration { id: 2, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0, version: 5 };
     let two_epoch = ClusterStore::new(other.clone()).register_broker(&two).await.unwrap();
     let mut broker = start(store, true).await;
     broker.expect(&["image brokers=2"]).await;

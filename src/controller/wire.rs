@@ -39,6 +39,8 @@ pub struct Versions {
     pub stop_replica: i16,
     /// Brokers know of recovering leaders.
     pub leader_recovery: bool,
+    /// Brokers know of topic ids (KIP-516).
+    pub topic_ids: bool,
 }
 
 impl Versions {
@@ -71,6 +73,7 @@ impl Versions {
             ]),
             stop_replica: first(&[("3.4-IV0", 4), ("2.6-IV0", 3), ("2.4-IV1", 2), ("2.2-IV0", 1)]),
             leader_recovery: protocol.is_at_least("3.2-IV0"),
+            topic_ids: protocol.is_at_least("2.8-IV0"),
         }
     }
 }

@@ -12,4 +12,4 @@ pub use embedded::EmbeddedStore;
 pub use znode_store::{
     CoordinationError, CreateMode, Event, EventKind, MultiOp, MultiResult, SessionEvent, Stat, ZnodeStore,
 };
-pub use zookeeper::{DigestLogin, ZookeeperConfig, ZookeeperSecurity, ZookeeperStore};
+pub use zookeeper::{DigestLogin, ZookeeperConfig, ZookeeperSecurity, ZookeeperStore, ZookeeperTls};

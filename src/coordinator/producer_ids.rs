@@ -81,13 +81,15 @@ pub struct BlockSource {
     pub metadata: Arc<MetadataCache>,
     pub cluster: Arc<ClusterStore>,
     pub controller: ControllerChannel,
+    /// Protocol 3.0: the controller allocates. Before, every broker does so itself (class `ZkProducerIdManager`).
+    pub asks_controller: bool,
 }
 
 impl BlockSource {
     /// First id and length of a block; `Err` says why not, for one log line.
     async fn allocate(&self) -> Result<(ProducerId, i32), String> {
         let controller = self.metadata.load().controller;
-        if controller.is_none_or(|id| id == self.broker_id) {
+        if !self.asks_controller || controller.is_none_or(|id| id == self.broker_id) {
             let allocated = self.cluster.allocate_producer_id_block(self.broker_id).await;
             return allocated.map_err(|fault| fault.to_string());
         }

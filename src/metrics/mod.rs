@@ -7,5 +7,8 @@ pub mod catalog;
 pub mod meter;
 pub mod prometheus;
 
-pub use catalog::{BrokerTopicMetrics, BrokerTopicStats, ReplicaManagerMetrics, RequestMetrics, ServerMetrics};
+pub use catalog::{
+    BrokerTopicMetrics, BrokerTopicStats, ControllerMetrics, FetcherLags, ReplicaManagerMetrics, RequestMetrics,
+    ServerMetrics,
+};
 pub use meter::{Gauge, Meter, Source, Value, Visitor};

@@ -43,16 +43,16 @@ const ATTEMPT: Duration = Duration::from_secs(30);
 /// Proposals on their way.
 #[derive(Default)]
 pub struct AlterPartitionManager {
-    unsent: Mutex<IndexMap<TopicPartition, Item, ahash::RandomState>>,
-    submitted: Notify,
+    pub(super) unsent: Mutex<IndexMap<TopicPartition, Item, ahash::RandomState>>,
+    pub(super) submitted: Notify,
     /// Set once somebody sends.
-    started: std::sync::atomic::AtomicBool,
+    pub(super) started: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Debug, Clone)]
-struct Item {
+pub(super) struct Item {
     topic_id: Uuid,
-    proposal: AlterPartition,
+    pub(super) proposal: AlterPartition,
 }
 
 /// The sending end.
@@ -200,7 +200,7 @@ impl ReplicaManager {
     }
 
     /// The controller's answer. False: the proposal was sent on its way again.
-    fn partition_altered(
+    pub(super) fn partition_altered(
         &self,
         tp: &TopicPartition,
         proposal: &AlterPartition,

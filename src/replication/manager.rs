@@ -27,7 +27,7 @@ use crate::{
     common::{BrokerId, Clock, ErrorCode, LeaderEpoch, Offset, Timestamp, TopicPartition},
     config::topic::LogConfig,
     metadata::MetadataCache,
-    metrics::{BrokerTopicStats, ReplicaManagerMetrics, catalog::PurgatoryMetrics},
+    metrics::{BrokerTopicStats, FetcherLags, ReplicaManagerMetrics, catalog::PurgatoryMetrics},
     protocol::chunk::Records,
     storage::{
         AbortedTxn, FetchIsolation, LogManager, OffsetAndEpoch, StorageError, UnifiedLog, Verification,
@@ -276,6 +276,12 @@ impl ReplicaManager {
     #[must_use]
     pub fn metrics(&self) -> (&Arc<ReplicaManagerMetrics>, &Arc<PurgatoryMetrics>) {
         (&self.metrics, &self.purgatory_metrics)
+    }
+
+    /// How far what is followed here is behind its leaders.
+    #[must_use]
+    pub fn fetcher_lags(&self) -> FetcherLags {
+        self.fetchers.lags()
     }
 
     /// Brings the gauges up to date: they are counted when somebody asks, not as things happen.

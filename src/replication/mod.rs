@@ -20,6 +20,7 @@ mod stop_replica;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod zk_isr;
 
 pub use alter_partition::AlterPartitionSender;
 pub use list_offsets::legacy_offsets_before;
@@ -30,3 +31,4 @@ pub use manager::{
 };
 pub use moves::run as run_moves;
 pub use stop_replica::StopPartition;
+pub use zk_isr::ZkIsrWriter;

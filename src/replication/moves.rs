@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{ReplicaManager, hosted::Partition, partitions::HostedPartition};
+use super::{ReplicaManager, hosted::Partition, partitions::HostedPartition, throttle::ReplicationQuota};
 use crate::{
     common::{ErrorCode, Offset, Timestamp, TopicPartition},
     storage::{FetchIsolation, StorageError, UnifiedLog},
@@ -26,6 +26,8 @@ const IDLE: Duration = Duration::from_millis(50);
 pub struct Moves {
     by_partition: Mutex<IndexMap<TopicPartition, Arc<Move>, ahash::RandomState>>,
     changed: Notify,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, for all copies together.
+    quota: ReplicationQuota,
 }
 
 /// One copy.
@@ -135,8 +137,16 @@ impl ReplicaManager {
         }
     }
 
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`; `None`: no limit.
+    pub fn set_move_rate(&self, bytes_per_second: Option<i64>) {
+        self.moves.quota.set_rate(bytes_per_second);
+    }
+
     /// Copies a step; true if there is more to do at once.
     fn advance_move(&self, tp: &TopicPartition) -> bool {
+        if self.moves.quota.is_exceeded(self.clock.monotonic_ms()) {
+            return false;
+        }
         let Some(current) = self.moves.get(tp) else { return false };
         let Ok(partition) = self.partition(tp) else {
             self.moves.remove(tp);
@@ -162,7 +172,7 @@ impl ReplicaManager {
         if end < start || end > log.log_end_offset() {
             current.future.truncate_fully_and_start_at(start)?;
         }
-        copy(&log, &current.future, now)?;
+        self.copied(copy(&log, &current.future, now)?);
         if log.log_end_offset() - current.future.log_end_offset() > REST_MAX {
             return Ok(true);
         }
@@ -172,13 +182,19 @@ impl ReplicaManager {
         Ok(true)
     }
 
+    fn copied(&self, bytes: usize) {
+        self.moves.quota.record(self.clock.monotonic_ms(), bytes);
+    }
+
     /// Copies the rest while nobody appends, and puts the copy in the log's place.
     fn finish_move(&self, partition: &Partition, current: &Move, now: Timestamp) -> Result<(), StorageError> {
         let tp = &partition.topic_partition;
         let future = &current.future;
         partition.replace_log(|state, log| {
             while future.log_end_offset() < log.log_end_offset() {
-                if !copy(log, future, now)? {
+                let bytes = copy(log, future, now)?;
+                self.copied(bytes);
+                if bytes == 0 {
                     let message = format!("{tp} cannot be copied beyond {}", future.log_end_offset());
                     return Err(StorageError::refused(ErrorCode::KafkaStorageError, message));
                 }
@@ -218,18 +234,18 @@ fn first_batch_offset(log: &UnifiedLog) -> Result<Offset, StorageError> {
     Ok(log.read(start, 1, FetchIsolation::LogEnd, true)?.base_offset.min(start))
 }
 
-/// Copies one step; false if there was nothing to copy.
-fn copy(log: &UnifiedLog, future: &UnifiedLog, now: Timestamp) -> Result<bool, StorageError> {
+/// Copies one step and returns its bytes; none if there was nothing to copy.
+fn copy(log: &UnifiedLog, future: &UnifiedLog, now: Timestamp) -> Result<usize, StorageError> {
     use std::os::unix::fs::FileExt;
     let end = future.log_end_offset();
     if end >= log.log_end_offset() {
-        return Ok(false);
+        return Ok(0);
     }
     // The copy of a log whose start lies within a batch is behind that start.
     let from = end.max(log.log_start_offset());
-    let Some(region) = log.read(from, STEP_BYTES, FetchIsolation::LogEnd, true)?.region else { return Ok(false) };
+    let Some(region) = log.read(from, STEP_BYTES, FetchIsolation::LogEnd, true)?.region else { return Ok(0) };
     let mut bytes = BytesMut::zeroed(region.length);
     let read = region.file.read_exact_at(&mut bytes, region.position);
     read.map_err(|source| StorageError::Io { dir: log.parent_dir().to_owned(), source })?;
-    Ok(future.append_as_follower(bytes, now)?.bytes > 0)
+    Ok(future.append_as_follower(bytes, now)?.bytes)
 }

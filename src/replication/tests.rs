@@ -25,6 +25,7 @@ const BROKER: BrokerId = 1;
 struct Broker {
     replicas: Arc<ReplicaManager>,
     topic_id: Uuid,
+    clock: Arc<ManualClock>,
     _dir: tempfile::TempDir,
 }
 
@@ -35,7 +36,8 @@ fn broker() -> Broker {
 /// Names of log dirs below a temporary folder.
 fn broker_with_dirs(names: &[&str]) -> Broker {
     let dir = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_000_000));
+    let manual = Arc::new(ManualClock::at(1_000_000));
+    let clock: Arc<dyn Clock> = Arc::clone(&manual) as _;
     let config = LogManagerConfig {
         log_dirs: names.iter().map(|name| dir.path().join(name)).collect(),
         recovery_threads_per_dir: 1,
@@ -45,7 +47,12 @@ fn broker_with_dirs(names: &[&str]) -> Broker {
     let logs = Arc::new(LogManager::open(config, Arc::clone(&clock)).unwrap());
     logs.load(&|_| LogConfig::default()).unwrap();
     let config = ReplicaConfig { broker_id: BROKER, replica_lag_time_max_ms: 30_000, fetch_max_bytes: 55 << 20 };
-    Broker { replicas: ReplicaManager::new(config, logs, clock), topic_id: Uuid::from_u128(9), _dir: dir }
+    Broker {
+        replicas: ReplicaManager::new(config, logs, clock),
+        topic_id: Uuid::from_u128(9),
+        clock: manual,
+        _dir: dir,
+    }
 }
 
 impl Broker {
@@ -345,4 +352,43 @@ async fn a_replica_moves_to_another_log_dir_under_load() {
     assert_eq!(broker.replicas.alter_replica_log_dir(&missing, to.to_str().unwrap()), ErrorCode::ReplicaNotAvailable);
     broker.lead(&missing, &[BROKER], 0, LogConfig::default());
     assert_eq!(broker.replicas.local_log("later", 0).unwrap().parent_dir(), to);
+}
+
+/// `replica.alter.log.dirs.io.max.bytes.per.second`: a move costs no more than its share of the disk, and a lifted limit is
+/// seen at once.
+#[tokio::test(start_paused = true)]
+async fn a_move_between_log_dirs_keeps_to_its_rate() {
+    let broker = broker_with_dirs(&["one", "two"]);
+    let tp = TopicPartition::new("orders", 0);
+    broker.lead(&tp, &[BROKER], 0, LogConfig { segment_bytes: 2_000_000, ..LogConfig::default() });
+    let stamps = vec![7; 40_000];
+    for _ in 0..24 {
+        assert_eq!(broker.append(&tp, -1, &stamps).await.error, ErrorCode::None);
+    }
+    let log = broker.replicas.local_log("orders", 0).unwrap();
+    let size = |future: bool| {
+        let dirs = broker.replicas.describe_log_dirs(|_| true);
+        dirs.iter().flat_map(|dir| &dir.partitions).find(|it| it.is_future == future).map(|it| it.size_bytes)
+    };
+    assert!(size(false).unwrap() > 6 << 20, "{:?}", size(false));
+    let to = broker._dir.path().join(if log.parent_dir().ends_with("one") { "two" } else { "one" });
+    broker.replicas.set_move_rate(Some(500_000));
+    assert_eq!(broker.replicas.alter_replica_log_dir(&tp, to.to_str().unwrap()), ErrorCode::None);
+    let mover = tokio::spawn(super::run_moves(Arc::downgrade(&broker.replicas)));
+    let mut last = 0;
+    for second in 1..=8_i64 {
+        for _ in 0..10 {
+            broker.clock.advance(100);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let now = size(true).expect("far from done");
+        // A step is a megabyte at most: so much may be paid off later.
+        assert!(now <= second * 500_000 + (2 << 20), "{now} bytes in {second} s");
+        last = now;
+    }
+    assert!(last > 3_000_000, "{last} bytes in 8 s");
+    broker.replicas.set_move_rate(None);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(size(true), None, "done");
+    mover.abort();
 }

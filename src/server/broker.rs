@@ -80,6 +80,9 @@ mod tests {
         for line in [
             "kafka_server_kafkaserver_brokerstate 3\n",
             "kafka_server_replicamanager_partitioncount 0\n",
+            "kafka_controller_kafkacontroller_activecontrollercount 1\n",
+            "kafka_controller_controllerstats_uncleanleaderelections_total 0\n",
+            "kafka_server_replicafetchermanager_maxlag{clientId=\"Replica\"} 0\n",
             "kafka_network_requestmetrics_requests_total{request=\"ApiVersions\",version=\"3\"} 1\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");

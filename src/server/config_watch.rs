@@ -21,12 +21,13 @@ pub async fn load_broker_layers(services: &Services) -> Result<(), CoordinationE
     Ok(())
 }
 
-/// The throttles of a reassignment exist as dynamic values only.
+/// The throttles of reassignments and of moves between log dirs exist as dynamic values only.
 fn apply_replication_rates(services: &Services) {
     let keys = services.config.snapshot();
     let rate = |name| keys.original(name).and_then(|rate| rate.trim().parse().ok());
     let (leader, follower) = (rate("leader.replication.throttled.rate"), rate("follower.replication.throttled.rate"));
     services.replicas.set_replication_rates(leader, follower);
+    services.replicas.set_move_rate(rate("replica.alter.log.dirs.io.max.bytes.per.second"));
 }
 
 async fn load_layer(services: &Services, entity: &str) -> Result<Option<Change>, CoordinationError> {

@@ -23,6 +23,7 @@ mod shutdown;
 mod startup;
 mod topic_configs;
 mod zookeeper_security;
+mod zookeeper_tls;
 
 pub use broker::Broker;
 pub use coordination::Coordination;

@@ -34,6 +34,7 @@ impl Peers<'_> {
             metadata: Arc::clone(self.metadata),
             cluster: Arc::clone(cluster),
             controller: ControllerChannel::new(Arc::clone(self.metadata), self.listener(), client),
+            asks_controller: settings::protocol(self.keys).is_at_least("3.0-IV0"),
         })
     }
 

@@ -7,14 +7,14 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle};
 
-use super::launch::LaunchError;
+use super::{launch::LaunchError, settings};
 use crate::{
     api::Services,
     client::{ClientConfig, ControllerChannel},
-    config::{BrokerConfig, metadata_version::MetadataVersion},
+    config::BrokerConfig,
     controller::{channels::ChannelConfig, wire::Versions},
     replication::{
-        AlterPartitionSender,
+        AlterPartitionSender, ZkIsrWriter,
         fetcher::{FetcherConfig, FetcherSetup},
         run_moves,
     },
@@ -87,6 +87,10 @@ pub fn start(
     if keys.replication.replica_selector_class.as_deref() == Some(RACK_AWARE_SELECTOR) {
         services.replicas.select_replicas_by_rack();
     }
+    if !settings::protocol(keys).is_at_least("2.7-IV2") {
+        let cluster = Arc::clone(&services.cluster);
+        return tokio::spawn(ZkIsrWriter { replicas, cluster, broker_id: services.broker_id }.run());
+    }
     let sender = AlterPartitionSender {
         replicas,
         channel: ControllerChannel::new(
@@ -140,7 +144,7 @@ pub fn controller_channels(keys: &BrokerConfig, services: &Services) -> ChannelC
             .control_plane_listener_name
             .clone()
             .unwrap_or_else(|| keys.inter_broker_listener().0.to_owned()),
-        versions: Versions::of(MetadataVersion::parse(&keys.network.inter_broker_protocol_version)),
+        versions: Versions::of(settings::protocol(keys)),
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver},
+    time::Instant,
+};
 
 use crate::{
     common::Clock,
@@ -31,10 +34,14 @@ pub struct Seat {
     pub keys: Arc<DynamicConfig>,
     pub channels: ChannelConfig,
     pub broker_epoch: Arc<AtomicI64>,
+    /// How long the first registration waits for the end of another session that holds the id.
+    pub patience: Duration,
 }
 
 impl Seat {
-    /// Registers for the first time; that another session holds the id is a reason not to start.
+    /// Registers for the first time. After a crash the registration of the last run is there until its session ends:
+    /// Kafka gives up then, and whoever supervises it starts it again and again; here it is waited for. That another
+    /// broker holds the id, and goes on to, is a reason not to start.
     pub async fn register(&self) -> Result<(), CoordinationError> {
         let brokers = self.cluster.brokers(false).await?;
         let others = brokers.iter().filter(|broker| broker.id != self.registration.id);
@@ -45,7 +52,7 @@ impl Seat {
         if let Some(Endpoint { host, port, .. }) = self.registration.endpoints.iter().find(is_taken) {
             return Err(CoordinationError::Store(format!("{host}:{port} is advertised by another broker")));
         }
-        register(&self.cluster, &self.registration, &self.broker_epoch).await
+        register_in_time(&self.cluster, &self.registration, &self.broker_epoch, self.patience).await
     }
 
     /// Runs until the outputs' receiver is gone. `session` must have been subscribed to before [`Self::register`].
@@ -81,6 +88,33 @@ impl Seat {
     }
 }
 
+/// Waits for the end of a session that holds the id, but not for ever.
+async fn register_in_time(
+    cluster: &ClusterStore,
+    registration: &BrokerRegistration,
+    broker_epoch: &AtomicI64,
+    patience: Duration,
+) -> Result<(), CoordinationError> {
+    let id = registration.id;
+    let give_up_at = Instant::now() + patience;
+    let mut is_told = false;
+    loop {
+        match register(cluster, registration, broker_epoch).await {
+            Err(CoordinationError::NodeExists(_)) if Instant::now() < give_up_at => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(broker = id, "another session holds this broker's id; waiting for its end");
+                }
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+            Err(CoordinationError::NodeExists(path)) => {
+                let why = format!("broker id {id} is taken: another session goes on to hold {path}");
+                return Err(CoordinationError::Store(why));
+            }
+            other => return other,
+        }
+    }
+}
+
 async fn register(
     cluster: &ClusterStore,
     registration: &BrokerRegistration,
@@ -99,5 +133,48 @@ async fn expiry(session: &mut UnboundedReceiver<SessionEvent>) {
             Some(SessionEvent::Connected | SessionEvent::Disconnected) => {}
             None => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordination::EmbeddedStore;
+
+    const PATIENCE: Duration = Duration::from_secs(23);
+
+    /// Killed and started again at once: the session of the last life outlives it by seconds.
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_waits_for_the_end_of_its_last_lifes_session() {
+        let old = EmbeddedStore::in_memory();
+        let before = ClusterStore::new(Arc::clone(&old) as _);
+        before.create_persistent_paths().await.unwrap();
+        let me =
+            BrokerRegistration { id: 5, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0, version: 5 };
+        let first = before.register_broker(&me).await.unwrap();
+        let after = ClusterStore::new(old.new_session());
+        let epoch = AtomicI64::new(-1);
+        let expiry = async {
+            tokio::time::sleep(Duration::from_secs(18)).await;
+            old.expire().await
+        };
+        let (registered, expired) = tokio::join!(register_in_time(&after, &me, &epoch, PATIENCE), expiry);
+        assert_eq!((registered, expired), (Ok(()), Ok(())));
+        assert!(epoch.load(Ordering::Acquire) > first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_that_another_broker_keeps_is_a_reason_not_to_start() {
+        let theirs = EmbeddedStore::in_memory();
+        let them = ClusterStore::new(Arc::clone(&theirs) as _);
+        them.create_persistent_paths().await.unwrap();
+        let me =
+            BrokerRegistration { id: 5, endpoints: Vec::new(), rack: None, jmx_port: -1, timestamp_ms: 0, version: 5 };
+        them.register_broker(&me).await.unwrap();
+        let us = ClusterStore::new(theirs.new_session());
+        let began = Instant::now();
+        let fault = register_in_time(&us, &me, &AtomicI64::new(-1), PATIENCE).await.unwrap_err().to_string();
+        assert!(fault.contains("broker id 5 is taken"), "{fault}");
+        assert!((PATIENCE..PATIENCE + 2 * RETRY_AFTER).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     admin::AdminConfig,
     client::{ClientConfig, Connector, Sockets},
-    config::{BrokerConfig, Change, synonyms},
+    config::{BrokerConfig, Change, metadata_version::MetadataVersion, synonyms},
     coordinator::{group::GroupConfig, transaction::TransactionConfig},
     network::{ListenerConfig, NetworkConfig},
     replication::ReplicaConfig,
@@ -69,6 +69,11 @@ pub fn transactions(config: &BrokerConfig) -> TransactionConfig {
     }
 }
 
+/// `inter.broker.protocol.version`
+pub fn protocol(config: &BrokerConfig) -> MetadataVersion {
+    MetadataVersion::parse(&config.network.inter_broker_protocol_version)
+}
+
 pub fn admin(config: &BrokerConfig) -> AdminConfig {
     AdminConfig {
         num_partitions: config.general.num_partitions,
@@ -82,6 +87,7 @@ pub fn admin(config: &BrokerConfig) -> AdminConfig {
         transaction_topic_replication_factor: config.transaction.transaction_state_log_replication_factor,
         transaction_topic_segment_bytes: config.transaction.transaction_state_log_segment_bytes,
         transaction_topic_min_isr: config.transaction.transaction_state_log_min_isr,
+        topic_ids: protocol(config).is_at_least("2.8-IV0"),
     }
 }
 

@@ -63,6 +63,8 @@ const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
 const OUTPUTS_MAX: usize = 16;
 /// How often a starting broker looks whether the controller is another one.
 const CONTROLLER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// How much later than its timeout a server may end a session.
+const SESSION_STRIDE: Duration = Duration::from_secs(5);
 /// How long the first image may take.
 const FIRST_IMAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -184,6 +186,7 @@ impl Core {
             keys: Arc::clone(&services.config),
             channels: replication::controller_channels(&keys, &services),
             broker_epoch: Arc::clone(&broker_epoch),
+            patience: registration_patience(&keys),
         };
         seat.register().await.map_err(refuse)?;
         let (limits, network) = watch::channel(settings::network(&services.config.snapshot()));
@@ -375,7 +378,14 @@ fn registration(keys: &BrokerConfig, identity: &Identity, ports: &Ports, clock: 
         rack: keys.general.broker_rack.clone(),
         jmx_port: -1,
         timestamp_ms: clock.now_ms(),
+        version: if settings::protocol(keys).is_at_least("2.7-IV0") { 5 } else { 4 },
     }
+}
+
+/// As long as a session of this broker may outlive it; servers end sessions in strides of a few seconds.
+fn registration_patience(keys: &BrokerConfig) -> Duration {
+    let session_ms = u64::try_from(keys.zookeeper.zookeeper_session_timeout_ms).unwrap_or(0);
+    Duration::from_millis(session_ms) + SESSION_STRIDE
 }
 
 /// What a listener without a host advertises (`InetAddress.getCanonicalHostName` in Kafka).

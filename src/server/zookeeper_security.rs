@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{java_options::JavaOptions, launch::LaunchError};
+use super::{java_options::JavaOptions, launch::LaunchError, zookeeper_tls};
 use crate::{
     config::{BrokerConfig, def::Password},
     coordination::{DigestLogin, ZookeeperSecurity},
@@ -17,9 +17,7 @@ const LOGIN_CONTEXT: &str = "zookeeper.sasl.clientconfig";
 const DEFAULT_LOGIN_CONTEXT: &str = "Client";
 
 pub fn security(keys: &BrokerConfig, options: &JavaOptions) -> Result<ZookeeperSecurity, LaunchError> {
-    if keys.zookeeper.zookeeper_ssl_client_enable {
-        return Err(LaunchError("zookeeper.ssl.client.enable=true: TLS to ZooKeeper is not built yet".to_owned()));
-    }
+    let tls = zookeeper_tls::tls(&keys.zookeeper, options)?;
     let login = match options.get(LOGIN_CONFIG) {
         Some(file) => {
             let file = file_of(file);
@@ -28,13 +26,15 @@ pub fn security(keys: &BrokerConfig, options: &JavaOptions) -> Result<ZookeeperS
         None => None,
     };
     let set_acl = keys.zookeeper.zookeeper_set_acl;
-    if set_acl && login.is_none() {
+    let has_certificate = tls.is_some() && keys.zookeeper.zookeeper_ssl_keystore_location.is_some();
+    if set_acl && login.is_none() && !has_certificate {
         return Err(LaunchError(format!(
-            "zookeeper.set.acl=true needs an identity to give the nodes to: a section {DEFAULT_LOGIN_CONTEXT} in the file \
-             that -D{LOGIN_CONFIG} in KAFKA_OPTS names"
+            "zookeeper.set.acl=true needs an identity to give the nodes to: zookeeper.ssl.client.enable=true with \
+             zookeeper.ssl.keystore.location, or a section {DEFAULT_LOGIN_CONTEXT} in the file that -D{LOGIN_CONFIG} in \
+             KAFKA_OPTS names"
         )));
     }
-    Ok(ZookeeperSecurity { set_acl, login })
+    Ok(ZookeeperSecurity { set_acl, login, tls })
 }
 
 /// The property is a path or a `file:` URL; a second `=` before it tells Java to read no other file.

@@ -6,7 +6,7 @@ config_keys! {
     /// How ZooKeeper is reached.
     pub struct ZookeeperKeys;
 
-    /// Java class of ZooKeeper's socket, named to switch TLS on; accepted by name.
+    /// Java class of ZooKeeper's socket; TLS asks for `org.apache.zookeeper.ClientCnxnSocketNetty`. Accepted by name.
     zookeeper_client_cnxn_socket: Option<String> = "zookeeper.clientCnxnSocket" { default: null, importance: Medium }
     /// ZooKeeper servers as `host:port,…`, with an optional path as root; without it the store is embedded.
     zookeeper_connect: Option<String> = "zookeeper.connect" { default: null, importance: High }
@@ -42,7 +42,7 @@ config_keys! {
     zookeeper_ssl_enabled_protocols: Option<Vec<String>> = "zookeeper.ssl.enabled.protocols" {
         default: null, importance: Low
     }
-    /// How ZooKeeper's host name is checked; empty switches the check off.
+    /// How ZooKeeper's host name is checked; TLS without the check is not built.
     zookeeper_ssl_endpoint_identification_algorithm: String = "zookeeper.ssl.endpoint.identification.algorithm" {
         default: "HTTPS", importance: Low
     }
@@ -58,7 +58,7 @@ config_keys! {
     zookeeper_ssl_keystore_type: Option<String> = "zookeeper.ssl.keystore.type" { default: null, importance: Medium }
     /// Whether certificate status is asked for over OCSP for ZooKeeper.
     zookeeper_ssl_ocsp_enable: bool = "zookeeper.ssl.ocsp.enable" { default: "false", importance: Low }
-    /// TLS version tried first towards ZooKeeper.
+    /// TLS version used towards ZooKeeper, unless several are enabled.
     zookeeper_ssl_protocol: String = "zookeeper.ssl.protocol" { default: "TLSv1.2", importance: Low }
     /// File with the authorities trusted for ZooKeeper.
     zookeeper_ssl_truststore_location: Option<String> = "zookeeper.ssl.truststore.location" {

@@ -83,8 +83,18 @@ impl<'a> Reign<'a> {
         self.commands.commands.recv().await
     }
 
+    /// Brings the gauges up to date.
+    pub(super) fn count(&self) {
+        self.commands.count(&self.context.census());
+    }
+
     fn broker(&self) -> BrokerId {
         self.config.broker_id
+    }
+
+    /// Whether topics have ids (protocol 2.8).
+    fn gives_topic_ids(&self) -> bool {
+        self.config.channels.versions.topic_ids
     }
 
     fn keys(&self) -> Arc<BrokerConfig> {
@@ -96,7 +106,7 @@ impl<'a> Reign<'a> {
         // What they announce is read from the state itself; from here on they are waited for.
         self.guarded(self.cluster.take_log_dir_failures(self.elected.guard).await)?;
         self.guarded(self.cluster.take_isr_changes(self.elected.guard).await)?;
-        self.context = self.guarded(load(self.cluster, self.elected).await)?;
+        self.context = self.guarded(load(self.cluster, self.elected, self.gives_topic_ids()).await)?;
         self.context.leader_recovery = self.config.channels.versions.leader_recovery;
         let others = self.context.brokers.values().filter(|broker| broker.id != self.config.broker_id);
         others.for_each(|broker| self.channels.add(broker));

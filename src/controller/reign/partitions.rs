@@ -88,10 +88,17 @@ impl Reign<'_> {
         unclean: bool,
     ) -> Result<Vec<TopicPartition>, Ended> {
         let allowed = if unclean { IndexSet::new() } else { self.allow_unclean(&partitions).await? };
-        self.change(partitions, |context, tp| {
-            context.elect_offline(tp, unclean || (allowed.contains(&tp.topic) && context.waits_for_isr(tp)))
-        })
-        .await
+        let is_unclean = |context: &ControllerContext, tp: &TopicPartition| {
+            (unclean || allowed.contains(&tp.topic)) && context.waits_for_isr(tp)
+        };
+        let at_risk: IndexSet<TopicPartition> =
+            partitions.iter().filter(|tp| is_unclean(&self.context, tp)).cloned().collect();
+        let changed = self
+            .change(partitions, |context, tp| context.elect_offline(tp, unclean || is_unclean(context, tp)))
+            .await?;
+        let elected = changed.iter().filter(|tp| at_risk.contains(*tp)).count();
+        self.commands.metrics.unclean_leader_elections.mark(elected as u64);
+        Ok(changed)
     }
 
     async fn allow_unclean(&self, partitions: &[TopicPartition]) -> Result<IndexSet<Arc<str>>, Ended> {

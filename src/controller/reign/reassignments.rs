@@ -140,7 +140,9 @@ impl Reign<'_> {
                     Err(fault) => return Err(Ended::Store(fault)),
                 }
             }
-            for topic in self.guarded(read_topics(self.cluster, self.elected.guard, &read_again).await)? {
+            for topic in
+                self.guarded(read_topics(self.cluster, self.elected.guard, &read_again, self.gives_topic_ids()).await)?
+            {
                 self.context.put_topic(&topic);
             }
         }

@@ -41,7 +41,9 @@ impl Reign<'_> {
         }
         let names = shared(names);
         let mut changed = Vec::new();
-        for topic in self.guarded(read_topics(self.cluster, self.elected.guard, &names).await)? {
+        for topic in
+            self.guarded(read_topics(self.cluster, self.elected.guard, &names, self.gives_topic_ids()).await)?
+        {
             if self.context.put_topic(&topic) {
                 changed.push(topic.topic);
             }

@@ -2,6 +2,7 @@
 
 pub mod alter_partition;
 pub mod brokers;
+pub mod census;
 pub mod context;
 pub mod controlled_shutdown;
 pub mod deletion;

@@ -315,3 +315,28 @@ fn an_isr_is_judged_in_kafkas_order() {
     };
     assert_eq!(context.judge(&old, &proposal), refused(ErrorCode::OperationNotAttempted));
 }
+
+/// What the gauges show while brokers go and topics die.
+#[test]
+fn the_census_counts_what_operators_watch() {
+    let mut context = context(&[1, 2, 3]);
+    put(&mut context, "t", &[&[1, 2], &[2, 3], &[3]]);
+    put(&mut context, "dying", &[&[1, 2]]);
+    create(&mut context);
+    let all_well = context.census();
+    assert_eq!((all_well.brokers, all_well.topics, all_well.partitions), (3, 2, 4));
+    assert_eq!((all_well.offline_partitions, all_well.imbalanced_partitions, all_well.topics_to_delete), (0, 0, 0));
+    set_brokers(&mut context, &[1, 2]);
+    assert_eq!(context.census().offline_partitions, 1, "nobody else has the third partition");
+    elect(&mut context);
+    let census = context.census();
+    assert_eq!((census.offline_partitions, census.imbalanced_partitions), (1, 1), "no leader is not the preferred one");
+    set_brokers(&mut context, &[2]);
+    elect(&mut context);
+    let census = context.census();
+    assert_eq!((census.offline_partitions, census.imbalanced_partitions), (1, 3));
+    assert!(context.begin_deletion("dying"));
+    let census = context.census();
+    assert_eq!((census.topics_to_delete, census.replicas_to_delete, census.imbalanced_partitions), (1, 2, 2));
+    assert_eq!((census.topics, census.partitions), (2, 4), "until it is gone");
+}

@@ -4,7 +4,7 @@ use super::{ClusterStore, guard_step};
 use crate::{
     common::{BrokerId, TopicPartition},
     coordination::{
-        CoordinationError, MultiOp,
+        CoordinationError, CreateMode, MultiOp,
         znode::{BadZnode, admin, notification, paths},
     },
 };
@@ -19,6 +19,13 @@ impl ClusterStore {
     pub async fn take_isr_changes(&self, guard: i32) -> Result<Vec<TopicPartition>, CoordinationError> {
         let lists = self.take_notes(guard, paths::ISR_CHANGE_NOTIFICATION, admin::decode_partitions).await?;
         Ok(lists.into_iter().flatten().collect())
+    }
+
+    /// Tells the controller of ISRs that their leaders here have changed.
+    pub async fn announce_isr_changes(&self, partitions: &[TopicPartition]) -> Result<(), CoordinationError> {
+        let announcement = format!("{}/{}", paths::ISR_CHANGE_NOTIFICATION, paths::ISR_CHANGE_PREFIX);
+        let data = admin::encode_partitions(partitions);
+        self.store.create(&announcement, data, CreateMode::PersistentSequential).await.map(drop)
     }
 
     /// An unreadable one is taken away like the others.

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::{ClusterStore, MULTI_STEPS, create_step, guard_step, is_controller_moved};
 use crate::{
-    common::TopicPartition,
+    common::{BrokerId, LeaderEpoch, TopicPartition},
     coordination::{
         CoordinationError, CreateMode, MultiOp, MultiResult,
         znode::{partition_state::PartitionState, paths},
@@ -102,6 +102,34 @@ impl ClusterStore {
             }
         }
         Ok(answers)
+    }
+
+    /// Another ISR, written by the leader (`ReplicationUtils.updateLeaderAndIsr`). `at` is the leader's epoch and the
+    /// version that it knows of; the answer is the new version, or none if the state is another by now.
+    pub async fn update_isr(
+        &self,
+        tp: &TopicPartition,
+        leader: BrokerId,
+        at: (LeaderEpoch, i32),
+        isr: &[BrokerId],
+    ) -> Result<Option<i32>, CoordinationError> {
+        let path = state_path(tp);
+        let (data, stat) = self.store.get(&path, false).await?;
+        let state = PartitionState::decode(&data)?;
+        if (state.leader, state.leader_epoch) != (leader, at.0) {
+            return Ok(None);
+        }
+        if stat.version != at.1 {
+            // It may be what a call whose answer was lost has written.
+            return Ok((state.isr == isr).then_some(stat.version));
+        }
+        let mut state = state;
+        state.isr = isr.to_vec();
+        match self.store.set(&path, state.encode(), Some(stat.version)).await {
+            Ok(stat) => Ok(Some(stat.version)),
+            Err(CoordinationError::BadVersion(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
     async fn create_one_by_one(

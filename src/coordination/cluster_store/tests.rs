@@ -54,8 +54,14 @@ async fn brokers_that_start_together_share_the_making_of_the_paths() {
 #[tokio::test]
 async fn a_broker_registers_and_keeps_others_out() {
     let (store, cluster) = cluster().await;
-    let broker =
-        BrokerRegistration { id: 5, endpoints: Vec::new(), rack: Some("r".into()), jmx_port: -1, timestamp_ms: 1 };
+    let broker = BrokerRegistration {
+        id: 5,
+        endpoints: Vec::new(),
+        rack: Some("r".into()),
+        jmx_port: -1,
+        timestamp_ms: 1,
+        version: 5,
+    };
     let epoch = cluster.register_broker(&broker).await.unwrap();
     let other = ClusterStore::new(store.new_session());
     assert!(matches!(other.register_broker(&broker).await, Err(CoordinationError::NodeExists(_))));
@@ -179,4 +185,34 @@ async fn producer_id_blocks_never_overlap() {
     assert_eq!(data, r#"{"version":1,"broker":2,"block_start":"1000","block_end":"1999"}"#);
     store.set(paths::PRODUCER_ID_BLOCK, Bytes::from_static(b"garbage"), None).await.unwrap();
     assert!(cluster.allocate_producer_id_block(1).await.is_err());
+}
+
+/// Before protocol 2.7 a leader writes its ISR, and the controller is told of it.
+#[tokio::test]
+async fn a_leader_of_old_writes_its_isr_while_the_state_is_the_one_it_knows() {
+    let (store, cluster) = cluster().await;
+    let won = cluster.elect_controller(1, 0).await.unwrap().unwrap();
+    let tp = TopicPartition::new("t", 0);
+    cluster.create_topic("t", &IndexMap::new(), &one_replica(1)).await.unwrap();
+    let mut state = PartitionState::new(1, 4, vec![1, 2, 3], 7);
+    state.leader_recovery_state = 1;
+    let new = NewPartitionState { topic_partition: tp.clone(), state };
+    cluster.create_partition_states(won.guard, &[new]).await.unwrap();
+    let write = |leader, at, isr: &'static [i32]| cluster.update_isr(&tp, leader, at, isr);
+    assert_eq!(write(1, (4, 0), &[1, 2]).await, Ok(Some(1)));
+    assert_eq!(write(1, (4, 0), &[1, 2]).await, Ok(Some(1)), "what it has written itself");
+    assert_eq!(write(1, (4, 0), &[1]).await, Ok(None), "the state is another by now");
+    assert_eq!(write(2, (4, 1), &[2]).await, Ok(None), "not the leader");
+    assert_eq!(write(1, (3, 1), &[1]).await, Ok(None), "not the leader any more");
+    let found = cluster.partition_states(std::slice::from_ref(&tp)).await.unwrap().remove(0).unwrap();
+    assert_eq!((found.version, &found.state.isr[..]), (1, &[1, 2][..]));
+    assert_eq!((found.state.controller_epoch, found.state.leader_recovery_state), (7, 1), "the rest is as it was");
+    let missing = TopicPartition::new("t", 9);
+    assert!(matches!(cluster.update_isr(&missing, 1, (0, 0), &[1]).await, Err(CoordinationError::NoNode(_))));
+
+    cluster.announce_isr_changes(&[tp.clone(), missing.clone()]).await.unwrap();
+    let (names, _) = store.children(paths::ISR_CHANGE_NOTIFICATION, false).await.unwrap();
+    assert_eq!(names, ["isr_change_0000000000"]);
+    assert_eq!(cluster.take_isr_changes(won.guard).await.unwrap(), [tp, missing]);
+    assert!(cluster.take_isr_changes(won.guard).await.unwrap().is_empty());
 }

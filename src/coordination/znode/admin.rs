@@ -23,14 +23,16 @@ struct Moves {
     partitions: Vec<Move>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Named {
     topic: String,
     partition: i32,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Names {
+    #[serde(default = "version")]
+    version: i32,
     partitions: Vec<Named>,
 }
 
@@ -60,6 +62,12 @@ pub fn decode_partitions(bytes: &[u8]) -> Result<Vec<TopicPartition>, BadZnode> 
     Ok(names.partitions.into_iter().map(|it| TopicPartition::new(it.topic, it.partition)).collect())
 }
 
+#[must_use]
+pub fn encode_partitions(partitions: &[TopicPartition]) -> Bytes {
+    let named = |tp: &TopicPartition| Named { topic: tp.topic.to_string(), partition: tp.partition };
+    json(&Names { version: version(), partitions: partitions.iter().map(named).collect() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +79,10 @@ mod tests {
         assert_eq!(moves, [(TopicPartition::new("a", 1), vec![2, 3])]);
         assert_eq!(encode_reassignment(&moves), text);
         assert_eq!(decode_partitions(text.as_bytes()).unwrap(), [TopicPartition::new("a", 1)]);
+        let partitions = [TopicPartition::new("a", 1), TopicPartition::new("b", 0)];
+        let text = r#"{"version":1,"partitions":[{"topic":"a","partition":1},{"topic":"b","partition":0}]}"#;
+        assert_eq!(encode_partitions(&partitions), text);
+        assert_eq!(decode_partitions(text.as_bytes()).unwrap(), partitions);
         assert!(decode_partitions(b"{}").is_err());
         assert!(decode_reassignment(b"[").is_err());
     }

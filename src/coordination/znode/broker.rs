@@ -13,6 +13,7 @@ use crate::{
 };
 
 const WHAT: &str = "broker registration";
+const FEATURES_SINCE: i32 = 5;
 
 /// What a broker says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +24,14 @@ pub struct BrokerRegistration {
     /// −1 when the broker offers no JMX.
     pub jmx_port: i32,
     pub timestamp_ms: Timestamp,
+    /// 5, or 4 without features before protocol 2.7. Of one that was read it is the version it was written in.
+    pub version: i32,
 }
 
 #[derive(Serialize)]
 struct V5<'a> {
-    features: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    features: Option<Map<String, Value>>,
     /// In the order of the listeners.
     listener_security_protocol_map: Map<String, Value>,
     endpoints: Vec<String>,
@@ -66,14 +70,14 @@ impl BrokerRegistration {
         let plaintext = self.endpoints.iter().find(|endpoint| endpoint.security_protocol == "PLAINTEXT");
         let protocols = self.endpoints.iter().map(|e| (e.listener.clone(), e.security_protocol.clone().into()));
         json(&V5 {
-            features: Map::new(),
+            features: (self.version >= FEATURES_SINCE).then(Map::new),
             listener_security_protocol_map: protocols.collect(),
             endpoints: self.endpoints.iter().map(to_url).collect(),
             rack: self.rack.as_deref(),
             jmx_port: self.jmx_port,
             port: plaintext.map_or(-1, |endpoint| i32::from(endpoint.port)),
             host: plaintext.map(|endpoint| endpoint.host.as_str()),
-            version: 5,
+            version: self.version,
             timestamp: self.timestamp_ms.to_string(),
         })
     }
@@ -98,6 +102,7 @@ impl BrokerRegistration {
             endpoints,
             rack: any.rack,
             jmx_port: any.jmx_port.unwrap_or(-1),
+            version: any.version,
             timestamp_ms: any.timestamp.and_then(|timestamp| timestamp.value()).unwrap_or(-1),
         })
     }

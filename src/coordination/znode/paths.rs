@@ -17,6 +17,8 @@ pub const CONFIG_CHANGES: &str = "/config/changes";
 /// Prefix of the sequential nodes announcing a changed configuration.
 pub const CONFIG_CHANGE_PREFIX: &str = "config_change_";
 pub const ISR_CHANGE_NOTIFICATION: &str = "/isr_change_notification";
+/// Prefix of the sequential nodes announcing ISRs that their leaders have changed.
+pub const ISR_CHANGE_PREFIX: &str = "isr_change_";
 pub const LOG_DIR_EVENT_NOTIFICATION: &str = "/log_dir_event_notification";
 /// Prefix of the sequential nodes announcing a failed log dir.
 pub const LOG_DIR_EVENT_PREFIX: &str = "log_dir_event_";

@@ -25,6 +25,7 @@ fn payloads_are_kafkas() {
         rack: Some("r1".into()),
         jmx_port: -1,
         timestamp_ms: 1_795_470_049_731,
+        version: 5,
     };
     let golden = r#"{"features":{},"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT","EXT":"SASL_SSL"},"endpoints":["PLAINTEXT://h1:9092","EXT://h2:9093"],"rack":"r1","jmx_port":-1,"port":9092,"host":"h1","version":5,"timestamp":"1795470049731"}"#;
     assert_eq!(broker.encode(), golden);
@@ -34,6 +35,9 @@ fn payloads_are_kafkas() {
     let golden = r#"{"features":{},"listener_security_protocol_map":{"EXT":"SASL_SSL"},"endpoints":["EXT://h2:9093"],"jmx_port":-1,"port":-1,"host":null,"version":5,"timestamp":"1795470049731"}"#;
     assert_eq!(broker.encode(), golden);
     assert_eq!(BrokerRegistration::decode(1, golden.as_bytes()).unwrap(), broker);
+    // Before protocol 2.7 nobody knows of features.
+    broker.version = 4;
+    assert_eq!(broker.encode(), golden.replace(r#""features":{},"#, "").replace(r#""version":5"#, r#""version":4"#));
 
     let golden = r#"{"version":2,"brokerid":1,"timestamp":"1700000000000","kraftControllerEpoch":-1}"#;
     assert_eq!(controller::encode(1, 1_700_000_000_000), golden);

@@ -24,7 +24,9 @@ mod request;
 mod security;
 mod session;
 mod store;
+mod tls;
 mod watches;
 
 pub use security::{DigestLogin, ZookeeperSecurity};
 pub use store::{ZookeeperConfig, ZookeeperStore};
+pub use tls::ZookeeperTls;

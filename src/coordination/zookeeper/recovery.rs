@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::FutureExt;
 use zookeeper_client::{Client, Error, SessionInfo};
 
 use super::{
@@ -27,12 +26,12 @@ pub struct Dialer {
 impl Dialer {
     /// A client at the chroot; of an old session, or of a new one.
     pub async fn dial(&self, session: Option<SessionInfo>) -> Result<Client, Error> {
-        let connector = self.security.protect(Client::connector().with_session_timeout(self.session_timeout));
+        let connector = Client::connector().with_session_timeout(self.session_timeout);
         let connector = match session {
             Some(session) => connector.with_session(session),
             None => connector,
         };
-        let client = connector.connect(&self.address.rounds()).boxed().await?;
+        let client = self.security.connect(connector, &self.address.rounds()).await?;
         client.chroot(self.address.chroot.as_str()).map_err(|_| Error::BadArguments(&"the chroot is no valid path"))
     }
 
@@ -60,7 +59,10 @@ impl Dialer {
             }
             Err(_) => {
                 let within = within.as_millis();
-                Err(CoordinationError::Store(format!("no ZooKeeper server at {hosts} answered within {within} ms")))
+                let why = self.security.why_not(&self.address).await.map(|why| format!(": {why}")).unwrap_or_default();
+                Err(CoordinationError::Store(format!(
+                    "no ZooKeeper server at {hosts} answered within {within} ms{why}"
+                )))
             }
         }
     }

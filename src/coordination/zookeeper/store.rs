@@ -19,6 +19,7 @@ use super::{
     request::{Answer, Job, Op},
     security::ZookeeperSecurity,
     session::{Session, Shared},
+    tls,
 };
 use crate::coordination::{
     CoordinationError, CreateMode, Event, MultiOp, MultiResult, SessionEvent, Stat, ZnodeStore, znode_store::Outcome,
@@ -58,8 +59,12 @@ impl ZookeeperStore {
     /// BADARGUMENTS for an address that cannot be read; [`CoordinationError::Store`] with a line for the operator if no
     /// server answers in time.
     pub async fn connect(config: ZookeeperConfig) -> Result<Arc<Self>, CoordinationError> {
+        let address = Address::parse(&config.connect)?;
+        if config.security.tls.is_some() {
+            tls::check_names(&address).map_err(CoordinationError::BadArguments)?;
+        }
         let dialer = Dialer {
-            address: Address::parse(&config.connect)?,
+            address,
             session_timeout: Duration::from_millis(config.session_timeout_ms.into()),
             security: config.security,
         };

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     client::{Channel, ClientConfig, Peer},
     common::{BrokerId, TopicPartition},
+    metrics::catalog::fetcher::{FetcherLag, FetcherLags},
     replication::ReplicaManager,
 };
 
@@ -130,6 +131,24 @@ impl FetcherManager {
                 states.get(tp).is_some() || states.is_failed(tp)
             }
         })
+    }
+
+    /// How far every followed partition is behind.
+    #[must_use]
+    pub fn lags(&self) -> FetcherLags {
+        let mut lags = FetcherLags::default();
+        for ((leader, number), running) in self.fetchers.lock().iter() {
+            let client_id: Arc<str> = format!("ReplicaFetcherThread-{number}-{leader}").into();
+            let states = running.shared.states.lock();
+            lags.failed_partitions += states.failed_count();
+            lags.partitions.extend(states.iter().map(|(tp, state)| FetcherLag {
+                client_id: Arc::clone(&client_id),
+                topic: Arc::clone(&tp.topic),
+                partition: tp.partition,
+                lag: state.lag.unwrap_or(0),
+            }));
+        }
+        lags
     }
 
     /// `MaxLag`, partitions that were given up, and how many fetchers there are.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
         BrokerId as WireBrokerId, LeaderAndIsrRequest, LeaderAndIsrResponse, StopReplicaRequest, TopicName,
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::{
     client::{Channel, ClientConfig, Peer, Sockets},
     common::{BrokerId, ErrorCode, Offset, TopicPartition},
+    coordination::{CreateMode, znode::partition_state::PartitionState},
     protocol::records::RecordBatchBuilder,
     replication::{AppendRequest, AppendResult, FetchParams, FetchPartition},
     server::{Broker, Launch},
@@ -409,5 +410,31 @@ async fn old_controllers_old_epochs_and_other_topics_of_the_name_are_refused() {
         assert_eq!(stopped(answer.partition_errors[0].error_code), ErrorCode::None, "{epoch}");
     }
     assert!(cluster.at(1).1.services().replicas.local_log(TOPIC, 0).is_none());
+    cluster.stop().await;
+}
+
+/// Protocol 2.6: nobody understands AlterPartition, so the leader writes its ISR into the tree.
+#[tokio::test]
+async fn before_protocol_2_7_a_leader_writes_its_isr_itself() {
+    let mut cluster = Cluster::start(&[("inter.broker.protocol.version", "2.6")]).await;
+    let store = Arc::clone(cluster.at(1).1.services().cluster.store());
+    let mut path = format!("/brokers/topics/{TOPIC}");
+    let state = PartitionState::new(1, 0, vec![1, 2], 100).encode();
+    for (step, data) in [("", ""), ("/partitions", ""), ("/0", ""), ("/state", "new")] {
+        path += step;
+        let data = if data.is_empty() { Bytes::new() } else { state.clone() };
+        store.create(&path, data, CreateMode::Persistent).await.unwrap();
+    }
+    assert_eq!(store.set(&path, state, None).await.unwrap().version, 1);
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    assert_eq!(cluster.produce(1, -1, &["a"]).await.error, ErrorCode::None);
+    let (_, follower, _) = cluster.brokers.pop().unwrap();
+    follower.stop().await;
+    assert_eq!(cluster.produce(1, -1, &["b"]).await.error, ErrorCode::None, "without the follower that lags");
+    let (data, stat) = store.get(&path, false).await.unwrap();
+    let state = PartitionState::decode(&data).unwrap();
+    assert_eq!((state.leader, state.leader_epoch, &state.isr[..], stat.version), (1, 0, &[1][..], 2));
+    let text = cluster.at(1).1.metrics_text();
+    assert!(text.contains("kafka_server_replicamanager_isrshrinks_total 1\n"), "{text}");
     cluster.stop().await;
 }
