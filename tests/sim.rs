@@ -17,8 +17,12 @@ mod history;
 mod network;
 #[path = "sim/session.rs"]
 mod session;
+#[path = "sim/trace.rs"]
+mod trace;
 #[path = "sim/watch.rs"]
 mod watch;
+#[path = "sim/weather.rs"]
+mod weather;
 #[path = "sim/world.rs"]
 mod world;
 
@@ -26,6 +30,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use trace::Trace;
 use world::World;
 
 /// Simulated time in which things go wrong.
@@ -35,18 +40,20 @@ struct Told {
     anomalies: Vec<String>,
     story: Vec<String>,
     summary: String,
+    trace: Vec<String>,
 }
 
-fn tell(seed: u64) -> Told {
+fn tell(seed: u64, trouble: Duration, is_traced: bool) -> Told {
     if std::env::var_os("SIM_TRACE").is_some() {
         let _ = tracing_subscriber::fmt().without_time().with_writer(std::io::stdout).with_ansi(false).try_init();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let told = runtime.block_on(async {
-        let mut world = World::new(seed).await;
+        let trace = Trace::new(is_traced);
+        let mut world = World::new(seed, trace.clone()).await;
         world.create_topic().await;
         world.start_clients(4);
-        let end = tokio::time::Instant::now() + TROUBLE;
+        let end = tokio::time::Instant::now() + trouble;
         while tokio::time::Instant::now() < end {
             world.trouble().await;
             let calm = world.random.random_range(1..15);
@@ -61,7 +68,7 @@ fn tell(seed: u64) -> Told {
             history.unknown,
             history.read_count()
         );
-        Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary }
+        Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary, trace: trace.lines() }
     });
     runtime.shutdown_background();
     told
@@ -76,7 +83,7 @@ fn acknowledged_records_survive(quarter: u64) {
     };
     let mut failed = Vec::new();
     for seed in seeds.filter(|seed| seed % 4 == quarter) {
-        let told = tell(seed);
+        let told = tell(seed, TROUBLE, false);
         if seed % 20 == quarter || !told.anomalies.is_empty() {
             println!("seed {seed}: {}", told.summary);
         }
@@ -107,4 +114,21 @@ fn acknowledged_records_survive_the_third_quarter() {
 #[test]
 fn acknowledged_records_survive_the_fourth_quarter() {
     acknowledged_records_survive(3);
+}
+
+/// Everything that was sent, and every call to the tree, in its order and at its time: the same again. Whoever lets chance
+/// of another kind into the broker finds here where two runs part.
+#[test]
+fn a_seed_is_one_history() {
+    let seeds = match std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None => vec![1, 42, 77],
+    };
+    for seed in seeds {
+        let [one, other] = [(); 2].map(|()| tell(seed, TROUBLE, true).trace);
+        if let Some(difference) = trace::first_difference(&one, &other) {
+            panic!("seed {seed} is two histories, which part at {difference}");
+        }
+        println!("seed {seed}: {} lines, {:016x}", one.len(), trace::digest_of(&one));
+    }
 }

@@ -16,6 +16,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::{
     network::{Host, Network},
     session::{SESSION_TIMEOUT, SimStore},
+    trace::Trace,
 };
 
 /// Time as the runtime counts it.
@@ -55,8 +56,9 @@ impl SimBroker {
         tree: &EmbeddedStore,
         network: &Network,
         clock: &Arc<SimClock>,
+        trace: &Trace,
     ) -> Result<Self, LaunchError> {
-        let store = SimStore::open(tree);
+        let store = SimStore::open(tree, host, trace);
         let launch = Launch::from_properties(properties(host.id, dir))?;
         let config = Arc::new(launch.config);
         let clock: Arc<dyn Clock> = Arc::clone(clock) as _;

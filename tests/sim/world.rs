@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use monedula::{
-    common::TopicPartition,
+    common::{TopicPartition, chance},
     coordination::{
         ClusterStore, EmbeddedStore,
         znode::topic::{ReplicaAssignment, TopicAssignment},
@@ -21,6 +21,7 @@ use super::{
     history::History,
     network::{CLIENTS, Host, Network},
     session::{SESSION_TIMEOUT, SimStore},
+    trace::Trace,
     watch::Watch,
 };
 
@@ -41,18 +42,22 @@ pub struct World {
     pub watch: Watch,
     clients: Vec<JoinHandle<()>>,
     pub log: Vec<String>,
+    trace: Trace,
 }
 
 impl World {
-    pub async fn new(seed: u64) -> Self {
+    pub async fn new(seed: u64, trace: Trace) -> Self {
+        chance::simulate(seed);
         let mut random = SmallRng::seed_from_u64(seed);
         let latency = Duration::from_millis(random.random_range(1..20));
-        let tree = EmbeddedStore::in_memory();
+        let clock = SimClock::start();
+        let tree = EmbeddedStore::in_memory_at(Arc::clone(&clock) as _);
         let mut world = Self {
-            network: Network::new(random.random(), latency),
+            network: Network::new(random.random(), latency, trace.clone()),
             random,
-            clock: SimClock::start(),
-            truth: ClusterStore::new(SimStore::open(&tree)),
+            clock,
+            truth: ClusterStore::new(SimStore::open(&tree, "truth", &trace)),
+            trace,
             tree,
             root: tempfile::tempdir().unwrap(),
             brokers: BTreeMap::new(),
@@ -75,6 +80,7 @@ impl World {
         if std::env::var_os("SIM_TRACE").is_some() {
             println!("{line}");
         }
+        self.trace.tell(|| format!("world: {what}"));
         self.log.push(line);
     }
 
@@ -87,7 +93,7 @@ impl World {
         for _ in 0..100 {
             let (life, dir) = self.lives[&id].clone();
             let host = Host { id, life };
-            match SimBroker::start(host, &dir, &self.tree, &self.network, &self.clock).await {
+            match SimBroker::start(host, &dir, &self.tree, &self.network, &self.clock, &self.trace).await {
                 Ok(broker) => {
                     self.brokers.insert(id, broker);
                     self.note(format_args!("broker {id} has started"));
