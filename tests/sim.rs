@@ -11,14 +11,22 @@ mod broker;
 mod clients;
 #[path = "sim/disk.rs"]
 mod disk;
+#[path = "sim/group.rs"]
+mod group;
 #[path = "sim/history.rs"]
 mod history;
+#[path = "sim/ledger.rs"]
+mod ledger;
 #[path = "sim/network.rs"]
 mod network;
 #[path = "sim/session.rs"]
 mod session;
 #[path = "sim/trace.rs"]
 mod trace;
+#[path = "sim/transactions.rs"]
+mod transactions;
+#[path = "sim/trouble.rs"]
+mod trouble;
 #[path = "sim/watch.rs"]
 mod watch;
 #[path = "sim/weather.rs"]
@@ -28,6 +36,7 @@ mod world;
 
 use std::time::Duration;
 
+use monedula::common::Clock;
 use rand::Rng;
 
 use trace::Trace;
@@ -50,9 +59,10 @@ fn tell(seed: u64, trouble: Duration, is_traced: bool) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let told = runtime.block_on(async {
         let trace = Trace::new(is_traced);
-        let mut world = World::new(seed, trace.clone()).await;
-        world.create_topic().await;
+        let mut world = World::new(seed, trace.clone(), seed % 4 == 3).await;
+        world.create_topics().await;
         world.start_clients(4);
+        world.start_coordinated();
         let end = tokio::time::Instant::now() + trouble;
         while tokio::time::Instant::now() < end {
             world.trouble().await;
@@ -62,11 +72,20 @@ fn tell(seed: u64, trouble: Duration, is_traced: bool) -> Told {
         world.settle().await;
         let history = world.history.lock();
         let summary = format!(
-            "{} sent, {} acknowledged, {} unknown, {} read",
+            "{} s; {} sent, {} acknowledged, {} unknown, {} read; transactions: {} committed, {} aborted, {} unknown, {:?}; \
+             group: {} commits, {} fetches, {} generations",
+            world.clock.monotonic_ms() / 1000,
             history.sent,
             history.acknowledged_count(),
             history.unknown,
-            history.read_count()
+            history.read_count(),
+            history.transactions.count(ledger::End::Committed),
+            history.transactions.count(ledger::End::Aborted),
+            history.transactions.count(ledger::End::Unknown),
+            history.transactions.errors,
+            history.commits.acknowledged_count(),
+            history.commits.fetched,
+            history.commits.generations(),
         );
         Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary, trace: trace.lines() }
     });

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// One life of a host: after a crash the same name comes back with another number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {
     pub id: i32,
     pub life: u32,

@@ -89,6 +89,17 @@ impl SimStore {
         self.give_up_later();
     }
 
+    /// What a client does that stops: the session is gone at once, if the server can be told.
+    pub async fn close(self: &Arc<Self>) {
+        if *self.link.lock() != Link::Up {
+            return self.die();
+        }
+        let session = Arc::clone(&self.state.lock().session);
+        *self.link.lock() = Link::Dead;
+        self.weather.changes();
+        session.expire().await.unwrap();
+    }
+
     /// The server ends the session now; the client learns it at once, or when the link is back.
     pub async fn expire(self: &Arc<Self>) {
         let (session, generation) = {
