@@ -60,12 +60,9 @@ impl History {
         }
     }
 
-    pub fn acknowledged_count(&self) -> usize {
-        self.acknowledged.len()
-    }
-
-    pub fn read_count(&self) -> usize {
-        self.read.len()
+    pub fn summary(&self) -> String {
+        let Self { sent, unknown, acknowledged, read, .. } = self;
+        format!("{sent} sent, {} acknowledged, {unknown} unknown, {} read", acknowledged.len(), read.len())
     }
 }
 
