@@ -11,21 +11,35 @@ mod broker;
 mod clients;
 #[path = "sim/disk.rs"]
 mod disk;
+#[path = "sim/group.rs"]
+mod group;
 #[path = "sim/history.rs"]
 mod history;
+#[path = "sim/ledger.rs"]
+mod ledger;
 #[path = "sim/network.rs"]
 mod network;
 #[path = "sim/session.rs"]
 mod session;
+#[path = "sim/trace.rs"]
+mod trace;
+#[path = "sim/transactions.rs"]
+mod transactions;
+#[path = "sim/trouble.rs"]
+mod trouble;
 #[path = "sim/watch.rs"]
 mod watch;
+#[path = "sim/weather.rs"]
+mod weather;
 #[path = "sim/world.rs"]
 mod world;
 
 use std::time::Duration;
 
+use monedula::common::Clock;
 use rand::Rng;
 
+use trace::Trace;
 use world::World;
 
 /// Simulated time in which things go wrong.
@@ -35,48 +49,89 @@ struct Told {
     anomalies: Vec<String>,
     story: Vec<String>,
     summary: String,
+    trace: Vec<String>,
 }
 
-fn tell(seed: u64) -> Told {
+/// What a run is about.
+#[derive(Clone, Copy)]
+struct Plot {
+    seed: u64,
+    trouble: Duration,
+    is_synced: bool,
+    is_traced: bool,
+}
+
+impl Plot {
+    /// A fourth of the seeds syncs every append before its answer, and may then lose power anywhere and at any time.
+    fn of(seed: u64) -> Self {
+        Self {
+            seed,
+            trouble: number("SIM_SECONDS").map_or(TROUBLE, Duration::from_secs),
+            is_synced: seed % 4 == 3,
+            is_traced: false,
+        }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+/// Everything goes wrong, for as long as the plot says.
+async fn mixed_trouble(world: &mut World, trouble: Duration) {
+    let end = tokio::time::Instant::now() + trouble;
+    while tokio::time::Instant::now() < end {
+        world.trouble().await;
+        let calm = world.random.random_range(1..15);
+        world.pass(Duration::from_secs(calm)).await;
+    }
+}
+
+fn tell(plot: Plot, story: impl AsyncFnOnce(&mut World)) -> Told {
     if std::env::var_os("SIM_TRACE").is_some() {
         let _ = tracing_subscriber::fmt().without_time().with_writer(std::io::stdout).with_ansi(false).try_init();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let told = runtime.block_on(async {
-        let mut world = World::new(seed).await;
-        world.create_topic().await;
+        let trace = Trace::new(plot.is_traced);
+        let mut world = World::new(plot.seed, trace.clone(), plot.is_synced).await;
+        world.create_topics().await;
         world.start_clients(4);
-        let end = tokio::time::Instant::now() + TROUBLE;
-        while tokio::time::Instant::now() < end {
-            world.trouble().await;
-            let calm = world.random.random_range(1..15);
-            world.pass(Duration::from_secs(calm)).await;
-        }
+        world.start_coordinated();
+        story(&mut world).await;
         world.settle().await;
         let history = world.history.lock();
         let summary = format!(
-            "{} sent, {} acknowledged, {} unknown, {} read",
-            history.sent,
-            history.acknowledged_count(),
-            history.unknown,
-            history.read_count()
+            "{} s; {}; transactions: {} committed, {} aborted, {} unknown, {:?}; group: {} commits, {} fetches, {} generations",
+            world.clock.monotonic_ms() / 1000,
+            history.summary(),
+            history.transactions.count(ledger::End::Committed),
+            history.transactions.count(ledger::End::Aborted),
+            history.transactions.count(ledger::End::Unknown),
+            history.transactions.errors,
+            history.commits.acknowledged_count(),
+            history.commits.fetched,
+            history.commits.generations(),
         );
-        Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary }
+        Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary, trace: trace.lines() }
     });
     runtime.shutdown_background();
     told
 }
 
+fn tell_of_trouble(plot: Plot) -> Told {
+    tell(plot, async |world: &mut World| mixed_trouble(world, plot.trouble).await)
+}
+
 /// A quarter of the seeds: the four run side by side.
 fn acknowledged_records_survive(quarter: u64) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let seeds = match number("SIM_SEED") {
         Some(seed) => seed..seed + u64::from(quarter == seed % 4),
         None => 0..number("SIM_SEEDS").unwrap_or(200),
     };
     let mut failed = Vec::new();
     for seed in seeds.filter(|seed| seed % 4 == quarter) {
-        let told = tell(seed);
+        let told = tell_of_trouble(Plot::of(seed));
         if seed % 20 == quarter || !told.anomalies.is_empty() {
             println!("seed {seed}: {}", told.summary);
         }
@@ -107,4 +162,50 @@ fn acknowledged_records_survive_the_third_quarter() {
 #[test]
 fn acknowledged_records_survive_the_fourth_quarter() {
     acknowledged_records_survive(3);
+}
+
+/// Everything that was sent, and every call to the tree, in its order and at its time: the same again. Whoever lets chance
+/// of another kind into the broker finds here where two runs part.
+#[test]
+fn a_seed_is_one_history() {
+    let seeds = number("SIM_SEED").map_or(vec![1, 43, 78], |seed| vec![seed]);
+    for seed in seeds {
+        let [one, other] = [(); 2].map(|()| tell_of_trouble(Plot { is_traced: true, ..Plot::of(seed) }).trace);
+        if let Some(difference) = trace::first_difference(&one, &other) {
+            panic!("seed {seed} is two histories, which part at {difference}");
+        }
+        println!("seed {seed}: {} lines, {:016x}", one.len(), trace::digest_of(&one));
+    }
+}
+
+/// One seed over half an hour of its time: what wears out only slowly (rolled segments, many epochs, many lives).
+#[test]
+fn a_long_history_holds_too() {
+    let plot = Plot { trouble: Duration::from_secs(1800), ..Plot::of(number("SIM_SEED").unwrap_or(1000)) };
+    let told = tell_of_trouble(plot);
+    println!("{}", told.summary);
+    assert!(told.anomalies.is_empty(), "{}\n{:#?}", told.story.join("\n"), told.anomalies);
+}
+
+/// All three lose power at once (the one loss that replication cannot mend). With Kafka's defaults what was acknowledged
+/// may be lost, and here it is: the disks do lose, and the checker does see it. With `log.flush.interval.messages=1`
+/// nothing may be.
+#[test]
+fn power_cuts_of_all_lose_what_was_not_synced_and_nothing_else() {
+    for (is_synced, seed) in [(false, 1), (true, 1), (true, 2)] {
+        let plot = Plot { is_synced, ..Plot::of(seed) };
+        let told = tell(plot, async |world: &mut World| {
+            world.pass(Duration::from_secs(20)).await;
+            for id in world::BROKERS {
+                world.crash(id, disk::Loss::Unsynced);
+            }
+            world.heal().await;
+        });
+        println!("seed {seed}, synced: {is_synced}: {}", told.summary);
+        if is_synced {
+            assert!(told.anomalies.is_empty(), "{}\n{:#?}", told.story.join("\n"), told.anomalies);
+        } else {
+            assert!(told.anomalies.iter().any(|anomaly| anomaly.contains("and is lost")), "{}", told.story.join("\n"));
+        }
+    }
 }

@@ -2,16 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{StreamExt, future::join_all};
 use indexmap::IndexMap;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Admin, AdminError, TopicConfigEntry, has_leaders};
 use crate::{
-    common::{BrokerId, ErrorCode, topic_id, topic_name},
+    common::{BrokerId, ErrorCode, chance, topic_id, topic_name},
     coordination::{
         CoordinationError,
         znode::topic::{ReplicaAssignment, TopicAssignment},
@@ -191,10 +192,7 @@ impl Admin {
             return Err(AdminError::new(ErrorCode::InvalidPartitions, why));
         }
         let brokers = self.placement_brokers();
-        let start = Start {
-            index: rand::random_range(0..brokers.len().max(1)),
-            shift: rand::random_range(0..brokers.len().max(1)),
-        };
+        let start = Start { index: chance::position(brokers.len()), shift: chance::position(brokers.len()) };
         let placed = placement::assign(&brokers, count, i32::from(factor), start, 0)
             .map_err(|(code, why)| AdminError::new(code, why))?;
         Ok((0..).zip(placed).collect())

@@ -1,5 +1,6 @@
 //! Values that every room speaks in: ids, partitions, error codes, time. Imports nothing of ours.
 
+pub mod chance;
 pub mod error;
 pub mod hash;
 pub mod ids;

@@ -19,7 +19,7 @@ pub fn from_base64(text: &str) -> Option<Uuid> {
 #[must_use]
 pub fn random() -> Uuid {
     loop {
-        let id = Uuid::new_v4();
+        let id = super::chance::uuid();
         if !id.is_nil() && !to_base64(id).starts_with('-') {
             return id;
         }

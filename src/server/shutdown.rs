@@ -1,15 +1,29 @@
 //! The order of stopping.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use kafka_protocol::messages::{ControlledShutdownRequest, ControlledShutdownResponse};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 
-use super::{broker::Broker, launch::LaunchError, replication::controller_client};
-use crate::{api::Services, client::ControllerChannel, common::ErrorCode, metrics::catalog::BrokerState};
+use super::{
+    broker::Broker, coordination::Coordination, launch::LaunchError, replication::controller_client, startup::Core,
+};
+use crate::{
+    api::Services,
+    client::ControllerChannel,
+    common::{ErrorCode, chance},
+    metrics::catalog::BrokerState,
+    storage::{LogCleaner, LogManager},
+};
 
 const CONTROLLED_SHUTDOWN_VERSION: i16 = 3;
 /// How long one attempt may look for a controller.
@@ -42,7 +56,6 @@ impl Broker {
     /// Sockets first, so that nothing new comes; then what decides; then the logs, flushed and marked as stopped
     /// cleanly; the registration last.
     pub async fn stop(self) {
-        tracing::info!("shutting down");
         let Self {
             services,
             logs,
@@ -55,13 +68,45 @@ impl Broker {
             broker_epoch,
             none_left: _,
         } = self;
+        let close_sockets = move || {
+            server.shutdown(GRACE);
+            drop(server);
+            scheduler.stop();
+        };
+        let stopping = Stopping { services, logs, cleaner, tasks, coordination, broker_epoch };
+        stopping.run(close_sockets, move || fetchers.stop()).await;
+    }
+}
+
+impl Core {
+    /// The same order without sockets of ours: `close_sockets` ends what serves in their place. Fetchers run where the
+    /// ground lets them, and have ended when their partitions are gone.
+    pub async fn stop(self, close_sockets: impl FnOnce() + Send + 'static) {
+        let Self { services, logs, cleaner, tasks, coordination, broker_epoch, .. } = self;
+        let stopping = Stopping { services, logs, cleaner, tasks, coordination, broker_epoch };
+        stopping.run(close_sockets, || ()).await;
+    }
+}
+
+/// What a broker and a core alone both have to stop.
+struct Stopping {
+    services: Arc<Services>,
+    logs: Arc<LogManager>,
+    cleaner: Option<Arc<LogCleaner>>,
+    tasks: Vec<JoinHandle<()>>,
+    coordination: Coordination,
+    broker_epoch: Arc<AtomicI64>,
+}
+
+impl Stopping {
+    async fn run(self, close_sockets: impl FnOnce() + Send + 'static, stop_fetchers: impl FnOnce() + Send + 'static) {
+        tracing::info!("shutting down");
+        let Self { services, logs, cleaner, tasks, coordination, broker_epoch } = self;
         // Clients are served on, as during a controlled shutdown, until the sockets close.
         services.server_metrics.enter(BrokerState::PendingControlledShutdown);
         controlled_shutdown(&services, broker_epoch.load(Ordering::Acquire)).await;
         blocking(move || {
-            server.shutdown(GRACE);
-            drop(server);
-            scheduler.stop();
+            close_sockets();
             if let Some(cleaner) = cleaner {
                 cleaner.shutdown();
             }
@@ -69,7 +114,7 @@ impl Broker {
         .await;
         services.server_metrics.enter(BrokerState::ShuttingDown);
         services.replicas.stop_replication();
-        blocking(move || fetchers.stop()).await;
+        blocking(stop_fetchers).await;
         services.groups.shutdown();
         services.transactions.shutdown();
         for task in tasks {
@@ -125,6 +170,9 @@ async fn controlled_shutdown(services: &Arc<Services>, broker_epoch: i64) {
 }
 
 async fn blocking(work: impl FnOnce() + Send + 'static) {
+    if chance::is_simulated() {
+        return work();
+    }
     if let Err(fault) = tokio::task::spawn_blocking(work).await {
         tracing::error!(%fault, "a step of the shutdown failed");
     }

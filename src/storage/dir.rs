@@ -16,7 +16,7 @@ use super::{
     checkpoint::{self, Durability, offset},
     manager::DirIdentity,
 };
-use crate::common::{BrokerId, Offset, Timestamp, TopicPartition};
+use crate::common::{BrokerId, Offset, Timestamp, TopicPartition, chance};
 
 pub const META_PROPERTIES: &str = "meta.properties";
 const LOCK_FILE: &str = ".lock";
@@ -248,7 +248,7 @@ fn java_date(now: Timestamp) -> String {
 /// `topic-3.<32 hex>-delete`, cut to a legal length as Kafka cuts it.
 #[must_use]
 pub fn delete_dir_name(tp: &TopicPartition) -> String {
-    let suffix = format!("-{}.{}{DELETE_SUFFIX}", tp.partition, uuid::Uuid::new_v4().simple());
+    let suffix = format!("-{}.{}{DELETE_SUFFIX}", tp.partition, chance::uuid().simple());
     let topic = &tp.topic[..tp.topic.len().min(NAME_BYTES_MAX - suffix.len())];
     format!("{topic}{suffix}")
 }
@@ -256,7 +256,7 @@ pub fn delete_dir_name(tp: &TopicPartition) -> String {
 /// `topic-3.<32 hex>-future`, the copy that a move between log dirs makes; `None` if that is no legal name.
 #[must_use]
 pub fn future_dir_name(tp: &TopicPartition) -> Option<String> {
-    let name = format!("{tp}.{}{FUTURE_SUFFIX}", uuid::Uuid::new_v4().simple());
+    let name = format!("{tp}.{}{FUTURE_SUFFIX}", chance::uuid().simple());
     (name.len() <= NAME_BYTES_MAX).then_some(name)
 }
 

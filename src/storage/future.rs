@@ -74,7 +74,7 @@ impl LogManager {
 
     /// As [`remove_future`](Self::remove_future), for callers that hold the lock of creations.
     pub(super) fn drop_future(&self, tp: &TopicPartition, now: Timestamp) -> Result<(), StorageError> {
-        match self.future_logs.write().remove(tp) {
+        match self.future_logs.write().swap_remove(tp) {
             Some(log) => self.discard_dir(tp, &log, now),
             None => Ok(()),
         }
@@ -84,7 +84,7 @@ impl LogManager {
     pub fn replace_with_future(&self, tp: &TopicPartition, now: Timestamp) -> Result<Arc<UnifiedLog>, StorageError> {
         let _creation = self.creation.lock();
         let missing = || StorageError::refused(ErrorCode::KafkaStorageError, format!("no copy of {tp} is under way"));
-        let future = self.future_logs.write().remove(tp).ok_or_else(missing)?;
+        let future = self.future_logs.write().swap_remove(tp).ok_or_else(missing)?;
         let old = self.get(tp).ok_or_else(missing)?;
         // A crash before the first rename leaves both, after it the copy alone: the next start must not lose that.
         future.flush()?;

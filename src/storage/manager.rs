@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use indexmap::IndexMap;
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
@@ -61,8 +62,8 @@ pub struct LogDirDescription {
     pub replicas: Vec<LogDirReplica>,
 }
 
-/// Logs by partition.
-pub(super) type LogMap = HashMap<TopicPartition, Arc<UnifiedLog>, ahash::RandomState>;
+/// Logs by partition. What goes over all of them does so in an order that a replay repeats.
+pub(super) type LogMap = IndexMap<TopicPartition, Arc<UnifiedLog>, ahash::RandomState>;
 
 /// A log dir that went offline, and the partitions that went with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,7 +227,7 @@ impl LogManager {
     pub fn delete(&self, tp: &TopicPartition, now: Timestamp) -> Result<(), StorageError> {
         let _creation = self.creation.lock();
         self.drop_future(tp, now)?;
-        let Some(log) = self.logs.write().remove(tp) else { return Ok(()) };
+        let Some(log) = self.logs.write().swap_remove(tp) else { return Ok(()) };
         self.checkpointed_high_watermarks.lock().remove(tp);
         let to = log.parent_dir().join(delete_dir_name(tp));
         log.rename_dir(&to)?;

@@ -16,6 +16,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::{
     network::{Host, Network},
     session::{SESSION_TIMEOUT, SimStore},
+    trace::Trace,
 };
 
 /// Time as the runtime counts it.
@@ -55,9 +56,11 @@ impl SimBroker {
         tree: &EmbeddedStore,
         network: &Network,
         clock: &Arc<SimClock>,
+        trace: &Trace,
+        is_synced: bool,
     ) -> Result<Self, LaunchError> {
-        let store = SimStore::open(tree);
-        let launch = Launch::from_properties(properties(host.id, dir))?;
+        let store = SimStore::open(tree, host, trace);
+        let launch = Launch::from_properties(properties(host.id, dir, is_synced))?;
         let config = Arc::new(launch.config);
         let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
         let logs = Core::open_logs(&config.snapshot(), &clock)?;
@@ -92,6 +95,17 @@ impl SimBroker {
 
     pub fn services(&self) -> &Arc<Services> {
         &self.core.services
+    }
+
+    /// What SIGTERM ends, in its order.
+    pub async fn stop(self, network: &Network) {
+        let Self { host, core, tasks, .. } = self;
+        let network = network.clone();
+        core.stop(move || {
+            network.crash(host);
+            tasks.iter().for_each(JoinHandle::abort);
+        })
+        .await;
     }
 
     /// What `kill -9` ends. Whatever was spawned without a handle goes on in a dead world: no link, no session, and a
@@ -135,10 +149,11 @@ fn frame_length(input: &BytesMut) -> Option<usize> {
     input.first_chunk().map(|length| u32::from_be_bytes(*length) as usize)
 }
 
-fn properties(id: i32, dir: &Path) -> indexmap::IndexMap<String, String> {
+fn properties(id: i32, dir: &Path, is_synced: bool) -> indexmap::IndexMap<String, String> {
     let dir = dir.display().to_string();
     let id = id.to_string();
     let session = SESSION_TIMEOUT.as_millis().to_string();
+    let flush = if is_synced { "1" } else { "9223372036854775807" };
     let listener = format!("PLAINTEXT://broker-{id}:9092");
     [
         ("broker.id", id.as_str()),
@@ -156,6 +171,13 @@ fn properties(id: i32, dir: &Path) -> indexmap::IndexMap<String, String> {
         ("num.recovery.threads.per.data.dir", "1"),
         ("auto.leader.rebalance.enable", "true"),
         ("leader.imbalance.check.interval.seconds", "20"),
+        ("log.flush.interval.messages", flush),
+        ("offsets.topic.num.partitions", "2"),
+        ("offsets.topic.replication.factor", "3"),
+        ("transaction.state.log.num.partitions", "2"),
+        ("transaction.state.log.replication.factor", "3"),
+        ("transaction.state.log.min.isr", "2"),
+        ("group.initial.rebalance.delay.ms", "500"),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))

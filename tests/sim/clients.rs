@@ -1,11 +1,11 @@
 //! Producers and consumers of the simulation: they know what any client knows, and note what they see.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kafka_protocol::{
     messages::{
-        FetchRequest, MetadataRequest, ProduceRequest, TopicName,
+        FetchRequest, FindCoordinatorRequest, MetadataRequest, ProduceRequest, TopicName,
         fetch_request::{FetchPartition, FetchTopic},
         metadata_request::MetadataRequestTopic,
         produce_request::{PartitionProduceData, TopicProduceData},
@@ -30,7 +30,9 @@ pub struct Client {
     brokers: Vec<i32>,
     channels: Vec<Option<Channel>>,
     /// Leader and epoch of each partition. News of an older epoch is no news (KIP-320).
-    leaders: Vec<(i32, i32)>,
+    leaders: BTreeMap<(&'static str, i32), (i32, i32)>,
+    /// Who coordinates a key.
+    coordinators: BTreeMap<String, i32>,
     pub random: SmallRng,
 }
 
@@ -45,7 +47,14 @@ impl Client {
         };
         let channels = brokers.iter().map(|_| None).collect();
         let random = SmallRng::seed_from_u64(seed);
-        Self { config: Arc::new(config), brokers, channels, leaders: Vec::new(), random }
+        Self {
+            config: Arc::new(config),
+            brokers,
+            channels,
+            leaders: BTreeMap::new(),
+            coordinators: BTreeMap::new(),
+            random,
+        }
     }
 
     fn channel(&mut self, broker: i32) -> Option<&mut Channel> {
@@ -56,42 +65,73 @@ impl Client {
     }
 
     /// Asks one broker. What a broker of ours answers needs no guard here.
-    async fn ask<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Option<R::Response> {
+    pub async fn ask<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Option<R::Response> {
         let body = self.channel(broker)?.send_raw(request, version).await.ok()?;
         Some(R::Response::decode(&mut body.freeze(), version).unwrap())
     }
 
     /// Asks anybody who leads.
-    pub async fn refresh(&mut self) {
-        let any = self.brokers[self.random.random_range(0..self.brokers.len())];
-        let topic = MetadataRequestTopic::default().with_name(Some(topic_name()));
-        let request = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+    async fn refresh(&mut self, topic: &'static str) {
+        let any = self.anybody();
+        let asked = MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_static_str(topic))));
+        let request = MetadataRequest::default().with_topics(Some(vec![asked])).with_allow_auto_topic_creation(false);
         let Some(response) = self.ask(any, &request, 9).await else { return };
-        let Some(topic) = response.topics.first().filter(|topic| topic.error_code == 0) else { return };
-        self.leaders.resize(topic.partitions.len(), (-1, -1));
-        for partition in &topic.partitions {
-            if let Some(known) = self.leaders.get_mut(partition.partition_index as usize)
-                && partition.leader_epoch >= known.1
-            {
+        let Some(found) = response.topics.first().filter(|topic| topic.error_code == 0) else { return };
+        for partition in &found.partitions {
+            let known = self.leaders.entry((topic, partition.partition_index)).or_insert((-1, -1));
+            if partition.leader_epoch >= known.1 {
                 *known = (partition.leader_id.0, partition.leader_epoch);
             }
         }
     }
 
-    /// The leader of a partition as far as is known; asks if it is not.
-    async fn leader(&mut self, partition: i32) -> Option<(i32, i32)> {
-        let known =
-            |leaders: &[(i32, i32)]| leaders.get(partition as usize).copied().filter(|(leader, _)| *leader >= 0);
-        if known(&self.leaders).is_none() {
-            self.refresh().await;
+    fn anybody(&mut self) -> i32 {
+        self.brokers[self.random.random_range(0..self.brokers.len())]
+    }
+
+    /// The leader of a partition and its epoch as far as is known; asks if it is not.
+    pub async fn leader_of(&mut self, topic: &'static str, partition: i32) -> Option<(i32, i32)> {
+        let known = |client: &Self| client.leaders.get(&(topic, partition)).copied().filter(|(leader, _)| *leader >= 0);
+        if known(self).is_none() {
+            self.refresh(topic).await;
         }
-        known(&self.leaders)
+        known(self)
+    }
+
+    pub fn forget_leader_of(&mut self, topic: &'static str, partition: i32) {
+        if let Some(leader) = self.leaders.get_mut(&(topic, partition)) {
+            leader.0 = -1;
+        }
+    }
+
+    async fn leader(&mut self, partition: i32) -> Option<(i32, i32)> {
+        self.leader_of(TOPIC, partition).await
     }
 
     fn forget_leader(&mut self, partition: i32) {
-        if let Some(leader) = self.leaders.get_mut(partition as usize) {
-            leader.0 = -1;
+        self.forget_leader_of(TOPIC, partition);
+    }
+
+    /// Asks the coordinator of a group (`kind` 0) or of a transactional id (1).
+    pub async fn ask_coordinator<R: Request>(
+        &mut self,
+        key: &str,
+        kind: i8,
+        request: &R,
+        version: i16,
+    ) -> Option<R::Response> {
+        if !self.coordinators.contains_key(key) {
+            let any = self.anybody();
+            let find =
+                FindCoordinatorRequest::default().with_key(StrBytes::from_string(key.to_owned())).with_key_type(kind);
+            let found = self.ask(any, &find, 3).await.filter(|found| found.error_code == 0)?;
+            self.coordinators.insert(key.to_owned(), found.node_id.0);
         }
+        self.ask(self.coordinators[key], request, version).await
+    }
+
+    pub fn forget_coordinator(&mut self, key: &str) {
+        self.coordinators.remove(key);
     }
 
     /// Sends one value with acks=all, once: what becomes of it is known or is not.
@@ -184,14 +224,30 @@ pub fn values(records: &Bytes) -> Vec<(i64, u64)> {
     let mut found = Vec::new();
     for batch in batches(records).map_while(Result::ok) {
         for_each_record_view(batch.bytes, &mut |record| {
-            if let Some(value) = record.value.and_then(|value| value.try_into().ok()) {
-                found.push((record.offset, u64::from_be_bytes(value)));
-            }
+            found.extend(number_of(record.value).map(|value| (record.offset, value)));
             std::ops::ControlFlow::Continue(())
         })
         .unwrap();
     }
     found
+}
+
+/// Offsets and values of all records of whole batches; of those that end transactions also.
+pub fn every_record(bytes: &[u8]) -> Vec<(i64, Vec<u8>)> {
+    let mut found = Vec::new();
+    for batch in batches(bytes).map_while(Result::ok) {
+        for_each_record_view(batch.bytes, &mut |record| {
+            found.push((record.offset, record.value.unwrap_or_default().to_vec()));
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
+    found
+}
+
+/// The number that a value of ours is.
+pub fn number_of(value: Option<&[u8]>) -> Option<u64> {
+    Some(u64::from_be_bytes(value?.try_into().ok()?))
 }
 
 fn topic_name() -> TopicName {

@@ -19,31 +19,47 @@ pub enum Loss {
 }
 
 /// Copies `from` into `to` as the next life finds it. The old life may go on writing into `from`: nobody looks there.
-pub fn survive(logs: &LogManager, from: &Path, to: &Path, loss: Loss, random: &mut SmallRng) {
+/// Returns how many bytes the power cut took.
+pub fn survive(logs: &LogManager, from: &Path, to: &Path, loss: Loss, random: &mut SmallRng) -> u64 {
     copy(from, to);
     if loss == Loss::Nothing {
-        return;
+        return 0;
     }
-    for (_, log) in logs.all() {
-        tear(&log, from, to, random);
-    }
+    let mut all = logs.all();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all.iter().map(|(_, log)| tear(log, from, to, random)).sum()
 }
 
-/// Cuts the newest segment somewhere behind the recovery point.
-fn tear(log: &Arc<UnifiedLog>, from: &Path, to: &Path, random: &mut SmallRng) {
+/// Cuts every segment that has something behind the recovery point, each somewhere of its own: pages reach the disk in any
+/// order, so a later segment may have kept what an earlier one lost. Its indexes were not synced either.
+fn tear(log: &Arc<UnifiedLog>, from: &Path, to: &Path, random: &mut SmallRng) -> u64 {
     let dir = log.dir();
-    let Ok(within) = dir.strip_prefix(from) else { return };
-    let mut segments: Vec<PathBuf> = fs::read_dir(to.join(within))
+    let Ok(within) = dir.strip_prefix(from) else { return 0 };
+    let mut lost = 0;
+    for segment in log_files(&to.join(within)) {
+        let bytes = fs::read(&segment).unwrap();
+        let synced = position_of(&bytes, log.recovery_point());
+        let kept = random.random_range(synced..=bytes.len());
+        lost += (bytes.len() - kept) as u64;
+        fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(kept as u64).unwrap();
+        if synced < bytes.len() {
+            for index in ["index", "timeindex"] {
+                let _ = fs::remove_file(segment.with_extension(index));
+            }
+        }
+    }
+    lost
+}
+
+/// The segments of a log by base offset.
+pub fn log_files(dir: &Path) -> Vec<PathBuf> {
+    let mut segments: Vec<PathBuf> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|it| it == "log"))
         .collect();
     segments.sort();
-    let Some(newest) = segments.pop() else { return };
-    let bytes = fs::read(&newest).unwrap();
-    let synced = position_of(&bytes, log.recovery_point());
-    let kept = random.random_range(synced..=bytes.len());
-    fs::OpenOptions::new().write(true).open(&newest).unwrap().set_len(kept as u64).unwrap();
+    segments
 }
 
 /// Where the first batch at or behind `offset` begins.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::ledger::{Commits, Transactions};
+
 /// Everything that clients observed, checked as it comes in; what is wrong is a line in `anomalies`.
 #[derive(Debug, Default)]
 pub struct History {
@@ -13,6 +15,8 @@ pub struct History {
     read: BTreeMap<u64, (i32, i64)>,
     pub sent: u64,
     pub unknown: u64,
+    pub transactions: Transactions,
+    pub commits: Commits,
     pub anomalies: Vec<String>,
 }
 
@@ -56,12 +60,9 @@ impl History {
         }
     }
 
-    pub fn acknowledged_count(&self) -> usize {
-        self.acknowledged.len()
-    }
-
-    pub fn read_count(&self) -> usize {
-        self.read.len()
+    pub fn summary(&self) -> String {
+        let Self { sent, unknown, acknowledged, read, .. } = self;
+        format!("{sent} sent, {} acknowledged, {unknown} unknown, {} read", acknowledged.len(), read.len())
     }
 }
 

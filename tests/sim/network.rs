@@ -14,15 +14,26 @@ use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::AbortHandle,
 };
 
+use super::{
+    trace::{Trace, digest},
+    weather::Weather,
+};
+
 /// One life of a host: after a crash the same name comes back with another number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {
     pub id: i32,
     pub life: u32,
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.id, self.life)
+    }
 }
 
 /// Where clients and the store's side of the world sit.
@@ -35,7 +46,8 @@ const PIPE_BYTES: usize = 256 * 1024;
 pub struct Network {
     shared: Arc<Mutex<Shared>>,
     /// Changes with every cut and heal, so that what waits looks again.
-    weather: watch::Sender<u64>,
+    weather: Weather,
+    trace: Trace,
 }
 
 struct Shared {
@@ -50,7 +62,7 @@ struct Shared {
 }
 
 impl Network {
-    pub fn new(seed: u64, latency_max: Duration) -> Self {
+    pub fn new(seed: u64, latency_max: Duration, trace: Trace) -> Self {
         let shared = Shared {
             random: SmallRng::seed_from_u64(seed),
             latency_max,
@@ -59,7 +71,7 @@ impl Network {
             dead: IndexSet::new(),
             pumps: Vec::new(),
         };
-        Self { shared: Arc::new(Mutex::new(shared)), weather: watch::Sender::new(0) }
+        Self { shared: Arc::new(Mutex::new(shared)), weather: Weather::default(), trace }
     }
 
     /// Streams that others open to `host` come out of the receiver.
@@ -98,16 +110,11 @@ impl Network {
     }
 
     fn changed(&self) {
-        self.weather.send_modify(|count| *count += 1);
+        self.weather.changes();
     }
 
     async fn passes(&self, from: i32, to: i32) {
-        let mut weather = self.weather.subscribe();
-        while self.shared.lock().cuts.contains(&(from, to)) {
-            if weather.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+        self.weather.until(|| !self.shared.lock().cuts.contains(&(from, to))).await;
     }
 
     fn delay(&self) -> Duration {
@@ -124,6 +131,7 @@ impl Network {
             let shared = self.shared.lock();
             shared.listeners.get(&to).filter(|_| !shared.dead.contains(&from)).cloned()
         };
+        self.trace.tell(|| format!("{from} opens {to}: {}", listener.is_some()));
         let Some((there, listener)) = listener else { return Err(io::ErrorKind::ConnectionRefused.into()) };
         let (client, near) = tokio::io::duplex(PIPE_BYTES);
         let (server, far) = tokio::io::duplex(PIPE_BYTES);
@@ -143,8 +151,8 @@ impl Network {
                 // Either direction's end is the connection's.
                 tokio::select! {
                     biased;
-                    () = network.pump(from.id, to.id, near_read, far_write) => {}
-                    () = network.pump(to.id, from.id, far_read, near_write) => {}
+                    () = network.pump(from, to, near_read, far_write) => {}
+                    () = network.pump(to, from, far_read, near_write) => {}
                 }
             }
         });
@@ -153,11 +161,12 @@ impl Network {
         shared.pumps.push((from, to, pump.abort_handle()));
     }
 
-    async fn pump(&self, from: i32, to: i32, mut read: ReadHalf<DuplexStream>, mut write: WriteHalf<DuplexStream>) {
+    async fn pump(&self, from: Host, to: Host, mut read: ReadHalf<DuplexStream>, mut write: WriteHalf<DuplexStream>) {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n @ 1..) = read.read(&mut buffer).await {
             tokio::time::sleep(self.delay()).await;
-            self.passes(from, to).await;
+            self.passes(from.id, to.id).await;
+            self.trace.tell(|| format!("{from} to {to}: {n} bytes {:08x}", digest(&buffer[..n])));
             if write.write_all(&buffer[..n]).await.is_err() {
                 return;
             }

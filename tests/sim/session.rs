@@ -10,7 +10,12 @@ use monedula::coordination::{
     znode_store::Outcome,
 };
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+
+use super::{
+    trace::{Trace, digest},
+    weather::Weather,
+};
 
 /// `zookeeper.session.timeout.ms`
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
@@ -18,7 +23,10 @@ const ROUND_TRIP: Duration = Duration::from_millis(1);
 
 pub struct SimStore {
     state: Mutex<State>,
-    link: watch::Sender<Link>,
+    link: Mutex<Link>,
+    weather: Weather,
+    whose: String,
+    trace: Trace,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +47,7 @@ struct State {
 }
 
 impl SimStore {
-    pub fn open(tree: &EmbeddedStore) -> Arc<Self> {
+    pub fn open(tree: &EmbeddedStore, whose: impl std::fmt::Display, trace: &Trace) -> Arc<Self> {
         let session = tree.new_session();
         let state = State {
             session: Arc::clone(&session),
@@ -48,32 +56,48 @@ impl SimStore {
             sessions: Vec::new(),
             generation: 0,
         };
-        let store = Arc::new(Self { state: Mutex::new(state), link: watch::Sender::new(Link::Up) });
+        let store = Arc::new(Self {
+            state: Mutex::new(state),
+            link: Mutex::new(Link::Up),
+            weather: Weather::default(),
+            whose: whose.to_string(),
+            trace: trace.clone(),
+        });
         store.forward(&session, 0);
         store
     }
 
     /// The server hears nothing of this client for longer than the session lives, unless the link heals before.
     pub fn cut(self: &Arc<Self>) {
-        if *self.link.borrow() != Link::Up {
+        if !self.becomes(Link::Up, Link::Cut) {
             return;
         }
-        self.link.send_replace(Link::Cut);
         self.tell(SessionEvent::Disconnected);
         self.give_up_later();
     }
 
     pub fn heal(&self) {
-        if *self.link.borrow() == Link::Cut {
-            self.link.send_replace(Link::Up);
+        if self.becomes(Link::Cut, Link::Up) {
             self.tell(SessionEvent::Connected);
         }
     }
 
     /// `kill -9`: the session lives on at the server until it times out.
     pub fn die(self: &Arc<Self>) {
-        self.link.send_replace(Link::Dead);
+        *self.link.lock() = Link::Dead;
+        self.weather.changes();
         self.give_up_later();
+    }
+
+    /// What a client does that stops: the session is gone at once, if the server can be told.
+    pub async fn close(self: &Arc<Self>) {
+        if *self.link.lock() != Link::Up {
+            return self.die();
+        }
+        let session = Arc::clone(&self.state.lock().session);
+        *self.link.lock() = Link::Dead;
+        self.weather.changes();
+        session.expire().await.unwrap();
     }
 
     /// The server ends the session now; the client learns it at once, or when the link is back.
@@ -92,9 +116,7 @@ impl SimStore {
             (Arc::clone(&state.session), state.generation)
         };
         tokio::spawn(async move {
-            let mut link = this.link.subscribe();
-            let healed = link.wait_for(|link| *link == Link::Up);
-            if tokio::time::timeout(SESSION_TIMEOUT, healed).await.is_err() {
+            if tokio::time::timeout(SESSION_TIMEOUT, this.is_up()).await.is_err() {
                 this.end(session, generation).await;
             }
         });
@@ -106,10 +128,8 @@ impl SimStore {
             return;
         }
         session.expire().await.unwrap();
-        let mut link = self.link.subscribe();
-        if link.wait_for(|link| *link == Link::Up).await.is_err() {
-            return;
-        }
+        self.trace.tell(|| format!("{}: session {} has ended", self.whose, session.session_id()));
+        self.is_up().await;
         let fresh = {
             let mut state = self.state.lock();
             if state.generation != generation {
@@ -131,14 +151,12 @@ impl SimStore {
     fn forward(self: &Arc<Self>, session: &Arc<EmbeddedStore>, generation: u64) {
         let mut events = session.events();
         let this = Arc::downgrade(self);
-        let mut link = self.link.subscribe();
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 tokio::time::sleep(ROUND_TRIP / 2).await;
-                if link.wait_for(|link| *link == Link::Up).await.is_err() {
-                    return;
-                }
                 let Some(this) = this.upgrade() else { return };
+                this.is_up().await;
+                this.trace.tell(|| format!("{}: {event:?}", this.whose));
                 let mut state = this.state.lock();
                 if state.generation != generation {
                     return;
@@ -152,60 +170,84 @@ impl SimStore {
         self.state.lock().sessions.retain(|receiver| receiver.send(event).is_ok());
     }
 
+    async fn is_up(&self) {
+        self.weather.until(|| *self.link.lock() == Link::Up).await;
+    }
+
+    fn becomes(&self, from: Link, to: Link) -> bool {
+        let is_from = {
+            let mut link = self.link.lock();
+            let is_from = *link == from;
+            if is_from {
+                *link = to;
+            }
+            is_from
+        };
+        self.weather.changes();
+        is_from
+    }
+
     /// A round trip to the server and the call there, under the session the call was made in.
-    async fn call<T>(
+    async fn call<T: std::fmt::Debug>(
         &self,
+        what: String,
         call: impl AsyncFnOnce(&EmbeddedStore) -> Result<T, CoordinationError>,
     ) -> Result<T, CoordinationError> {
         let (session, generation) = {
             let state = self.state.lock();
             (Arc::clone(&state.session), state.generation)
         };
-        let mut link = self.link.subscribe();
         tokio::time::sleep(ROUND_TRIP).await;
-        if link.wait_for(|link| *link == Link::Up).await.is_err() {
-            return Err(CoordinationError::ConnectionLoss);
-        }
+        self.is_up().await;
         if self.state.lock().generation != generation {
             return Err(CoordinationError::SessionExpired);
         }
-        call(&session).await
+        let answer = call(&session).await;
+        self.trace.tell(|| format!("{}: {what}: {answer:?}", self.whose));
+        answer
     }
 }
 
 impl ZnodeStore for SimStore {
     fn create(&self, path: &str, data: Bytes, mode: CreateMode) -> Outcome<'_, (String, Stat)> {
         let path = path.to_owned();
-        self.call(async move |session: &EmbeddedStore| session.create(&path, data, mode).await).boxed()
+        let what = format!("create {path} {:08x}", digest(&data));
+        self.call(what, async move |session: &EmbeddedStore| session.create(&path, data, mode).await).boxed()
     }
 
     fn get(&self, path: &str, watch: bool) -> Outcome<'_, (Bytes, Stat)> {
         let path = path.to_owned();
-        self.call(async move |session: &EmbeddedStore| session.get(&path, watch).await).boxed()
+        let what = format!("get {path} {watch}");
+        self.call(what, async move |session: &EmbeddedStore| session.get(&path, watch).await).boxed()
     }
 
     fn exists(&self, path: &str, watch: bool) -> Outcome<'_, Option<Stat>> {
         let path = path.to_owned();
-        self.call(async move |session: &EmbeddedStore| session.exists(&path, watch).await).boxed()
+        let what = format!("exists {path} {watch}");
+        self.call(what, async move |session: &EmbeddedStore| session.exists(&path, watch).await).boxed()
     }
 
     fn set(&self, path: &str, data: Bytes, version: Option<i32>) -> Outcome<'_, Stat> {
         let path = path.to_owned();
-        self.call(async move |session: &EmbeddedStore| session.set(&path, data, version).await).boxed()
+        let what = format!("set {path} {version:?} {:08x}", digest(&data));
+        self.call(what, async move |session: &EmbeddedStore| session.set(&path, data, version).await).boxed()
     }
 
     fn delete(&self, path: &str, version: Option<i32>) -> Outcome<'_, ()> {
         let path = path.to_owned();
-        self.call(async move |session: &EmbeddedStore| session.delete(&path, version).await).boxed()
+        let what = format!("delete {path} {version:?}");
+        self.call(what, async move |session: &EmbeddedStore| session.delete(&path, version).await).boxed()
     }
 
     fn children(&self, path: &str, watch: bool) -> Outcome<'_, (Vec<String>, Stat)> {
         let path = path.to_owned();
-        self.call(async move |session: &EmbeddedStore| session.children(&path, watch).await).boxed()
+        let what = format!("children {path} {watch}");
+        self.call(what, async move |session: &EmbeddedStore| session.children(&path, watch).await).boxed()
     }
 
     fn multi(&self, ops: Vec<MultiOp>) -> Outcome<'_, Vec<MultiResult>> {
-        self.call(async move |session: &EmbeddedStore| session.multi(ops).await).boxed()
+        let what = format!("multi {ops:?}");
+        self.call(what, async move |session: &EmbeddedStore| session.multi(ops).await).boxed()
     }
 
     fn events(&self) -> mpsc::UnboundedReceiver<Event> {

@@ -3,29 +3,37 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use monedula::{
-    common::TopicPartition,
+    common::{
+        TopicPartition, chance,
+        topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
+    },
     coordination::{
         ClusterStore, EmbeddedStore,
+        cluster_store::VersionedState,
         znode::topic::{ReplicaAssignment, TopicAssignment},
     },
 };
 use parking_lot::Mutex;
-use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::{
     broker::{SimBroker, SimClock},
-    clients::{Client, TOPIC, values},
-    disk::{self, Loss},
+    clients::{Client, TOPIC, every_record},
+    disk,
+    group::Member,
     history::History,
     network::{CLIENTS, Host, Network},
     session::{SESSION_TIMEOUT, SimStore},
+    trace::Trace,
+    transactions::{CommittedReader, TX_TIMEOUT, TX_TOPIC, TransactionalProducer},
     watch::Watch,
 };
 
 pub const BROKERS: [i32; 3] = [1, 2, 3];
 pub const PARTITIONS: i32 = 3;
+pub const TX_PARTITIONS: i32 = 2;
 
 pub struct World {
     pub random: SmallRng,
@@ -41,18 +49,24 @@ pub struct World {
     pub watch: Watch,
     clients: Vec<JoinHandle<()>>,
     pub log: Vec<String>,
+    trace: Trace,
+    /// `log.flush.interval.messages=1`: nothing is acknowledged that a power cut could take.
+    pub is_synced: bool,
 }
 
 impl World {
-    pub async fn new(seed: u64) -> Self {
+    pub async fn new(seed: u64, trace: Trace, is_synced: bool) -> Self {
+        chance::simulate(seed);
         let mut random = SmallRng::seed_from_u64(seed);
         let latency = Duration::from_millis(random.random_range(1..20));
-        let tree = EmbeddedStore::in_memory();
+        let clock = SimClock::start();
+        let tree = EmbeddedStore::in_memory_at(Arc::clone(&clock) as _);
         let mut world = Self {
-            network: Network::new(random.random(), latency),
+            network: Network::new(random.random(), latency, trace.clone()),
             random,
-            clock: SimClock::start(),
-            truth: ClusterStore::new(SimStore::open(&tree)),
+            clock,
+            truth: ClusterStore::new(SimStore::open(&tree, "truth", &trace)),
+            trace,
             tree,
             root: tempfile::tempdir().unwrap(),
             brokers: BTreeMap::new(),
@@ -61,6 +75,7 @@ impl World {
             watch: Watch::default(),
             clients: Vec::new(),
             log: Vec::new(),
+            is_synced,
         };
         for id in BROKERS {
             world.lives.insert(id, (0, world.root.path().join(format!("broker-{id}-0"))));
@@ -75,6 +90,7 @@ impl World {
         if std::env::var_os("SIM_TRACE").is_some() {
             println!("{line}");
         }
+        self.trace.tell(|| format!("world: {what}"));
         self.log.push(line);
     }
 
@@ -87,7 +103,9 @@ impl World {
         for _ in 0..100 {
             let (life, dir) = self.lives[&id].clone();
             let host = Host { id, life };
-            match SimBroker::start(host, &dir, &self.tree, &self.network, &self.clock).await {
+            match SimBroker::start(host, &dir, &self.tree, &self.network, &self.clock, &self.trace, self.is_synced)
+                .await
+            {
                 Ok(broker) => {
                     self.brokers.insert(id, broker);
                     self.note(format_args!("broker {id} has started"));
@@ -105,38 +123,32 @@ impl World {
         panic!("broker {id} does not start");
     }
 
-    fn next_life(&mut self, id: i32, survive: impl FnOnce(&std::path::Path, &std::path::Path, &mut SmallRng)) {
+    pub fn next_life(&mut self, id: i32, survive: impl FnOnce(&std::path::Path, &std::path::Path, &mut SmallRng)) {
         let (life, from) = self.lives[&id].clone();
         let to = self.root.path().join(format!("broker-{id}-{}", life + 1));
         survive(&from, &to, &mut self.random);
         self.lives.insert(id, (life + 1, to));
     }
 
-    pub fn crash(&mut self, id: i32, loss: Loss) {
-        let Some(broker) = self.brokers.remove(&id) else { return };
-        self.note(format_args!("broker {id} crashes, losing {loss:?}"));
-        let logs = Arc::clone(&broker.core.logs);
-        self.next_life(id, |from, to, random| disk::survive(&logs, from, to, loss, random));
-        broker.die(&self.network);
-    }
-
     /// As a tool of old would: straight into the tree. The controller hears of it.
-    pub async fn create_topic(&mut self) {
-        let partitions = (0..PARTITIONS).map(|partition| {
-            let at = usize::try_from(partition).unwrap();
-            let replicas = (0..BROKERS.len()).map(|next| BROKERS[(at + next) % BROKERS.len()]).collect();
-            (partition, ReplicaAssignment::of(replicas))
-        });
-        let topic_id = Some(uuid::Uuid::from_u128(self.random.random()));
-        let assignment = TopicAssignment { topic_id, partitions: partitions.collect() };
-        self.truth.create_topic(TOPIC, &indexmap::IndexMap::new(), &assignment).await.unwrap();
+    pub async fn create_topics(&mut self) {
+        for (topic, partitions) in [(TOPIC, PARTITIONS), (TX_TOPIC, TX_PARTITIONS)] {
+            let partitions = (0..partitions).map(|partition| {
+                let at = usize::try_from(partition).unwrap();
+                let replicas = (0..BROKERS.len()).map(|next| BROKERS[(at + next) % BROKERS.len()]).collect();
+                (partition, ReplicaAssignment::of(replicas))
+            });
+            let topic_id = Some(uuid::Uuid::from_u128(self.random.random()));
+            let assignment = TopicAssignment { topic_id, partitions: partitions.collect() };
+            self.truth.create_topic(topic, &indexmap::IndexMap::new(), &assignment).await.unwrap();
+        }
         for _ in 0..60 {
             if self.all_in_sync().await {
                 return;
             }
             self.pass(Duration::from_millis(500)).await;
         }
-        panic!("nobody leads the new topic");
+        panic!("nobody leads the new topics");
     }
 
     pub fn start_clients(&mut self, producers: u64) {
@@ -167,6 +179,43 @@ impl World {
         }
     }
 
+    /// Two who write transactions, one reader for each partition of theirs, and a group of two.
+    pub fn start_coordinated(&mut self) {
+        for writer in 1..=2 {
+            let mut producer = TransactionalProducer::new(self.client(), writer);
+            let history = Arc::clone(&self.history);
+            self.clients.push(tokio::spawn(async move {
+                loop {
+                    producer.transact(&history).await;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }));
+        }
+        for partition in 0..TX_PARTITIONS {
+            let mut reader = CommittedReader::new(self.client(), partition);
+            let history = Arc::clone(&self.history);
+            self.clients.push(tokio::spawn(async move {
+                loop {
+                    reader.poll(&history).await;
+                }
+            }));
+        }
+        for _ in 0..2 {
+            let mut member = Member::new(self.client());
+            let history = Arc::clone(&self.history);
+            self.clients.push(tokio::spawn(async move {
+                loop {
+                    member.live(&history).await;
+                }
+            }));
+        }
+    }
+
+    pub fn client(&mut self) -> Client {
+        let seed = self.random.random();
+        Client::new(self.network.connector(CLIENTS), BROKERS.to_vec(), seed)
+    }
+
     pub fn stop_clients(&mut self) {
         for client in self.clients.drain(..) {
             client.abort();
@@ -178,82 +227,26 @@ impl World {
         let end = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(250)).await;
-            let states = self.truth.partition_states(&partitions()).await.unwrap_or_default();
-            self.watch.look(&self.brokers, &states, &mut self.history.lock().anomalies);
+            self.look().await;
         }
     }
 
-    /// One thing goes wrong, or right.
-    pub async fn trouble(&mut self) {
-        let any = *BROKERS.choose(&mut self.random).unwrap();
-        match self.random.random_range(0..10) {
-            0 | 1 => self.crash(any, Loss::Nothing),
-            2 => {
-                // At most one broker at a time may lose what it acknowledged: two would be more than RF 3 with
-                // min.insync.replicas=2 promises to survive.
-                if self.is_whole().await {
-                    self.crash(any, Loss::Unsynced);
-                }
-            }
-            3 => {
-                self.note(format_args!("broker {any} is cut off from the others"));
-                for other in BROKERS.into_iter().filter(|other| *other != any) {
-                    self.network.cut(any, other);
-                    self.network.cut(other, any);
-                }
-            }
-            4 => {
-                let other = *BROKERS.choose(&mut self.random).unwrap();
-                self.note(format_args!("{other} does not hear {any}"));
-                self.network.cut(any, other);
-            }
-            5 => {
-                self.note(format_args!("broker {any} is cut off from the store"));
-                if let Some(broker) = self.brokers.get(&any) {
-                    broker.store.cut();
-                }
-            }
-            6 => {
-                self.note(format_args!("broker {any} is paused: it hears nobody"));
-                if let Some(broker) = self.brokers.get(&any) {
-                    broker.store.cut();
-                }
-                for other in BROKERS.into_iter().chain([CLIENTS.id]).filter(|other| *other != any) {
-                    self.network.cut(any, other);
-                    self.network.cut(other, any);
-                }
-            }
-            7 => {
-                self.note(format_args!("the session of broker {any} is ended"));
-                if let Some(broker) = self.brokers.get(&any) {
-                    let store = Arc::clone(&broker.store);
-                    tokio::spawn(async move { store.expire().await });
-                }
-            }
-            _ => self.heal().await,
-        }
+    pub async fn look(&mut self) {
+        let partitions = partitions();
+        let states = self.truth.partition_states(&partitions).await.unwrap_or_default();
+        self.watch.look(&self.brokers, &partitions, &states, &mut self.history.lock().anomalies);
     }
 
-    pub async fn heal(&mut self) {
-        self.note("all is well again");
-        self.network.heal();
-        for broker in self.brokers.values() {
-            broker.store.heal();
-        }
-        for id in BROKERS {
-            self.start(id).await;
-        }
-    }
-
-    async fn is_whole(&self) -> bool {
+    pub async fn is_whole(&self) -> bool {
         self.brokers.len() == BROKERS.len() && self.all_in_sync().await
     }
 
     async fn all_in_sync(&self) -> bool {
         let states = self.truth.partition_states(&partitions()).await.unwrap_or_default();
-        states
-            .iter()
-            .all(|state| state.as_ref().is_some_and(|it| it.state.isr.len() == BROKERS.len() && it.state.leader >= 0))
+        // The coordinators' topics are there once somebody has asked for them.
+        let is_well = |state: &VersionedState| state.state.isr.len() == BROKERS.len() && state.state.leader >= 0;
+        let ours = |tp: &TopicPartition| [TOPIC, TX_TOPIC].contains(&&*tp.topic);
+        partitions().iter().zip(&states).all(|(tp, state)| state.as_ref().map_or(!ours(tp), is_well))
     }
 
     /// After the last trouble: everybody in sync within a bounded time, and all logs the same.
@@ -271,45 +264,79 @@ impl World {
             return;
         }
         self.stop_clients();
-        self.pass(SESSION_TIMEOUT * 2).await;
-        let mut contents = Vec::new();
-        for (id, broker) in &self.brokers {
-            contents.push((*id, self.content(broker)));
-        }
+        // What was left open is aborted by its coordinator, which looks for it every ten seconds.
+        self.pass(TX_TIMEOUT * 2 + SESSION_TIMEOUT * 2).await;
+        self.read_all_that_is_committed().await;
+        let contents: Vec<_> = self.brokers.iter().map(|(id, broker)| (*id, content(broker))).collect();
         let mut history = self.history.lock();
         let (first, reference) = &contents[0];
         for (other, content) in &contents[1..] {
-            if content != reference {
-                history.anomalies.push(format!("the logs of brokers {first} and {other} differ"));
+            for (tp, records) in content {
+                if reference.get(tp) != Some(records) {
+                    history.anomalies.push(format!("the logs of {tp} of brokers {first} and {other} differ"));
+                }
             }
         }
-        let logs = contents.swap_remove(0).1;
-        history.all_acknowledged_are_in(&logs);
+        let logs = reference.iter().filter(|(tp, _)| &*tp.topic == TOPIC);
+        let logs = logs.flat_map(|(tp, records)| {
+            let number = |(offset, value): (&i64, &Vec<u8>)| {
+                Some(((tp.partition, *offset), super::clients::number_of(Some(value))?))
+            };
+            records.iter().filter_map(number).collect::<Vec<_>>()
+        });
+        history.all_acknowledged_are_in(&logs.collect());
     }
 
-    /// Every record of every partition, as the files have it, up to the high watermark.
-    fn content(&self, broker: &SimBroker) -> BTreeMap<(i32, i64), u64> {
-        let mut content = BTreeMap::new();
-        for partition in 0..PARTITIONS {
-            let Some(log) = broker.services().replicas.local_log(TOPIC, partition) else { continue };
-            let dir = log.dir();
-            let mut files: Vec<PathBuf> = std::fs::read_dir(dir.as_path())
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-                .filter(|path| path.extension().is_some_and(|it| it == "log"))
-                .collect();
-            files.sort();
-            for file in files {
-                let bytes = std::fs::read(file).unwrap().into();
-                content.extend(values(&bytes).into_iter().map(|(offset, value)| ((partition, offset), value)));
+    /// Readers of committed records come to the end of every partition within a bounded time: no transaction hangs.
+    async fn read_all_that_is_committed(&mut self) {
+        let history = Arc::clone(&self.history);
+        for partition in 0..TX_PARTITIONS {
+            let mut reader = CommittedReader::new(self.client(), partition);
+            let end = tokio::time::Instant::now() + Duration::from_secs(60);
+            while !reader.is_at_the_end() && tokio::time::Instant::now() < end {
+                reader.poll(&history).await;
             }
-            let end = log.high_watermark();
-            content.retain(|(p, offset), _| *p != partition || *offset < end);
+            if !reader.is_at_the_end() {
+                history.lock().anomalies.push(format!("{TX_TOPIC}-{partition}: a transaction hangs"));
+            }
         }
-        content
+        let mut member = Member::new(self.client());
+        for partition in 0..PARTITIONS {
+            let mut tries = 0;
+            while !member.fetch(partition, &history).await {
+                tries += 1;
+                if tries == 30 {
+                    history.lock().anomalies.push(format!("no committed offset of partition {partition} can be had"));
+                    break;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        let mut history = history.lock();
+        let History { transactions, anomalies, .. } = &mut *history;
+        transactions.are_whole(anomalies);
     }
 }
 
+/// Every record of every partition, as the files have it, up to the high watermark.
+type Content = BTreeMap<TopicPartition, BTreeMap<i64, Vec<u8>>>;
+
+fn content(broker: &SimBroker) -> Content {
+    let mut content = Content::new();
+    for tp in partitions() {
+        let Some(log) = broker.services().replicas.local_log(&tp.topic, tp.partition) else { continue };
+        let records = content.entry(tp).or_default();
+        for file in disk::log_files(log.dir().as_path()) {
+            records.extend(every_record(&std::fs::read(file).unwrap()));
+        }
+        records.retain(|offset, _| *offset < log.high_watermark());
+    }
+    content
+}
+
 pub fn partitions() -> Vec<TopicPartition> {
-    (0..PARTITIONS).map(|partition| TopicPartition::new(TOPIC, partition)).collect()
+    let topics =
+        [(TOPIC, PARTITIONS), (TX_TOPIC, TX_PARTITIONS), (GROUP_METADATA_TOPIC, 2), (TRANSACTION_STATE_TOPIC, 2)];
+    let all = topics.into_iter().flat_map(|(topic, partitions)| (0..partitions).map(move |at| (topic, at)));
+    all.map(|(topic, partition)| TopicPartition::new(topic, partition)).collect()
 }

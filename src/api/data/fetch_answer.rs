@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::Context,
-    common::{BrokerId, ErrorCode, ids::NO_OFFSET},
+    common::{BrokerId, ErrorCode, chance, ids::NO_OFFSET},
     config::topic::BrokerCompression,
     protocol::{
         chunk::{FileRegion, Records},
@@ -47,7 +47,7 @@ pub(super) fn make(ctx: &Context, answer: Answer) -> FetchResponse {
     let verdict = context.answer(
         services.clock.monotonic_ms(),
         &services.fetch_sessions,
-        || rand::random_range(1..i32::MAX),
+        || i32::try_from(chance::number(1..i32::MAX.into())).unwrap_or(1),
         outcomes.iter().copied(),
         |place| sent.push(place),
     );

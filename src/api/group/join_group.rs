@@ -7,12 +7,11 @@ use kafka_protocol::messages::{
     JoinGroupRequest, JoinGroupResponse, join_group_request::JoinGroupRequestProtocol,
     join_group_response::JoinGroupResponseMember,
 };
-use uuid::Uuid;
 
 use super::wire::{shared, shared_option, wire, wire_option};
 use crate::{
     api::Context,
-    common::ErrorCode,
+    common::{ErrorCode, chance},
     coordinator::group::{
         STRING_BYTES_MAX,
         command::{JoinGroup, JoinReply, JoinedMember},
@@ -44,7 +43,7 @@ fn command(ctx: &Context, request: &JoinGroupRequest) -> JoinGroup {
         protocol_type: shared(&request.protocol_type),
         protocols: request.protocols.iter().map(protocol).collect(),
         reason: shared_option(request.reason.as_ref()),
-        fresh_id: Uuid::new_v4(),
+        fresh_id: chance::uuid(),
     }
 }
 

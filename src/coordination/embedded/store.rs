@@ -12,8 +12,12 @@ use super::{
     session::{Delivery, Sessions},
     tree::{Committed, Tree},
 };
-use crate::coordination::{
-    CoordinationError, CreateMode, Event, MultiOp, MultiResult, SessionEvent, Stat, ZnodeStore, znode_store::Outcome,
+use crate::{
+    common::Clock,
+    coordination::{
+        CoordinationError, CreateMode, Event, MultiOp, MultiResult, SessionEvent, Stat, ZnodeStore,
+        znode_store::Outcome,
+    },
 };
 
 /// One session with the embedded tree.
@@ -29,6 +33,8 @@ struct Shared {
     state: Mutex<State>,
     /// None in tests without a disk.
     writer: Option<Writer>,
+    /// None: the system's.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 struct State {
@@ -40,19 +46,26 @@ impl EmbeddedStore {
     /// Opens or creates the file at `path` and a session. Fails if another process has it open.
     pub fn open(path: impl AsRef<Path>) -> Result<Arc<Self>, CoordinationError> {
         let (tree, writer) = persist::open(path.as_ref())?;
-        Ok(Self::over(tree, Some(writer)))
+        Ok(Self::over(tree, Some(writer), None))
     }
 
     /// A tree that is forgotten with its last session.
     #[must_use]
     pub fn in_memory() -> Arc<Self> {
-        Self::over(Tree::default(), None)
+        Self::over(Tree::default(), None, None)
     }
 
-    fn over(tree: Tree, writer: Option<Writer>) -> Arc<Self> {
+    /// The same, in a time of its own.
+    #[must_use]
+    pub fn in_memory_at(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::over(Tree::default(), None, Some(clock))
+    }
+
+    fn over(tree: Tree, writer: Option<Writer>, clock: Option<Arc<dyn Clock>>) -> Arc<Self> {
         let mut sessions = Sessions::default();
         let session = sessions.open();
-        Arc::new(Self { shared: Arc::new(Shared { state: Mutex::new(State { tree, sessions }), writer }), session })
+        let state = Mutex::new(State { tree, sessions });
+        Arc::new(Self { shared: Arc::new(Shared { state, writer, clock }), session })
     }
 
     /// Another client of the same tree.
@@ -112,7 +125,8 @@ impl Shared {
         session: i64,
         ops: &[MultiOp],
     ) -> Result<(Vec<MultiResult>, Durable), CoordinationError> {
-        let Committed { results, touched, events } = state.tree.apply(now_ms(), session, ops)?;
+        let now_ms = self.clock.as_ref().map_or_else(now_ms, |clock| clock.now_ms());
+        let Committed { results, touched, events } = state.tree.apply(now_ms, session, ops)?;
         let deliveries = state.sessions.trigger(&events);
         let Some(writer) = &self.writer else {
             deliveries.into_iter().for_each(Delivery::send);

@@ -19,7 +19,7 @@ use super::{
     shard_cell::{ShardCell, Status},
 };
 use crate::{
-    common::{Clock, ErrorCode, LeaderEpoch, TopicPartition, hash},
+    common::{Clock, ErrorCode, LeaderEpoch, TopicPartition, chance, hash},
     coordinator::machine::Machine,
 };
 
@@ -152,7 +152,11 @@ impl<M: Machine> Shards<M> {
         if !loads.is_running {
             loads.is_running = true;
             let this = Arc::clone(self);
-            tokio::task::spawn_blocking(move || this.load_queued());
+            if chance::is_simulated() {
+                tokio::spawn(async move { this.load_queued() });
+            } else {
+                tokio::task::spawn_blocking(move || this.load_queued());
+            }
         }
     }
 

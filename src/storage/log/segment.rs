@@ -24,7 +24,7 @@ use super::{
     time_index::{TimeIndex, TimestampOffset},
 };
 use crate::{
-    common::{Offset, Timestamp, ids::NO_TIMESTAMP},
+    common::{Offset, Timestamp, chance, ids::NO_TIMESTAMP},
     config::topic::LogConfig,
     storage::checkpoint::sync_dir,
 };
@@ -111,7 +111,7 @@ impl Segment {
             bytes_since_entry: 0,
             first_timestamp: None,
             created: now,
-            roll_jitter_ms: if jitter_max > 0 { rand::random_range(0..jitter_max) } else { 0 },
+            roll_jitter_ms: if jitter_max > 0 { chance::number(0..jitter_max) } else { 0 },
         };
         Self {
             base_offset,
