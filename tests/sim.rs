@@ -1,7 +1,8 @@
 //! A whole cluster in one thread: three brokers with their real logs, controller and replication over a simulated network,
 //! clock, disk and coordination session. One seed is one history.
 //!
-//! `SIM_SEEDS=200 cargo test --test sim` runs as many; `SIM_SEED=17 SIM_TRACE=1` replays one and tells its story.
+//! `SIM_SEEDS=200 cargo test --test sim` runs as many, `SIM_SECONDS=2000` makes each as long; `SIM_SEED=17 SIM_TRACE=1`
+//! replays one and tells its story.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
