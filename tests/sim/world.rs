@@ -308,7 +308,7 @@ impl World {
         let mut member = Member::new(self.client());
         for partition in 0..PARTITIONS {
             let mut tries = 0;
-            while !member.fetch(partition, &history).await {
+            while !member.fetch(partition, &history, true).await {
                 tries += 1;
                 if tries == 30 {
                     history.lock().anomalies.push(format!("no committed offset of partition {partition} can be had"));
