@@ -1,7 +1,8 @@
 //! A whole cluster in one thread: three brokers with their real logs, controller and replication over a simulated network,
 //! clock, disk and coordination session. One seed is one history.
 //!
-//! `SIM_SEEDS=200 cargo test --test sim` runs as many; `SIM_SEED=17 SIM_TRACE=1` replays one and tells its story.
+//! `SIM_SEEDS=200 cargo test --test sim` runs as many, `SIM_SECONDS=2000` makes each as long; `SIM_SEED=17 SIM_TRACE=1`
+//! replays one and tells its story.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -102,7 +103,7 @@ fn tell(plot: Plot, story: impl AsyncFnOnce(&mut World)) -> Told {
         world.settle().await;
         let history = world.history.lock();
         let summary = format!(
-            "{} s; {}; transactions: {} committed, {} aborted, {} unknown, {:?}; group: {} commits, {} fetches, {} generations",
+            "{} s; {}; transactions: {} committed, {} aborted, {} unknown, {:?}; group: {} commits, {} fetches ({} stale), {} generations",
             world.clock.monotonic_ms() / 1000,
             history.summary(),
             history.transactions.count(ledger::End::Committed),
@@ -111,6 +112,7 @@ fn tell(plot: Plot, story: impl AsyncFnOnce(&mut World)) -> Told {
             history.transactions.errors,
             history.commits.acknowledged_count(),
             history.commits.fetched,
+            history.commits.stale,
             history.commits.generations(),
         );
         Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary, trace: trace.lines() }
@@ -180,6 +182,7 @@ fn a_seed_is_one_history() {
 
 /// One seed over half an hour of its time: what wears out only slowly (rolled segments, many epochs, many lives).
 #[test]
+#[ignore = "minutes; `cargo test --test sim -- --ignored`"]
 fn a_long_history_holds_too() {
     let plot = Plot { trouble: Duration::from_secs(1800), ..Plot::of(number("SIM_SEED").unwrap_or(1000)) };
     let told = tell_of_trouble(plot);

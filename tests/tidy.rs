@@ -139,6 +139,34 @@ fn decision_code_stays_pure() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// `(file, why)`: chance that no simulation has to repeat.
+const CHANCE_EXEMPT: &[(&str, &str)] = &[
+    ("common/chance.rs", "the source itself"),
+    ("storage/cleaner/offset_map.rs", "the key of a hash, which nothing is ordered by"),
+    ("server/shutdown.rs", "which of two signals came first changes nothing"),
+];
+
+/// A seed of the simulation is one history only if nobody draws lots beside it.
+#[test]
+fn chance_has_one_source() {
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        if path.ends_with("tests.rs") || CHANCE_EXEMPT.iter().any(|(file, _)| *file == path) {
+            continue;
+        }
+        let lines: Vec<(usize, &str)> = code_lines(&text).collect();
+        for (at, (number, line)) in lines.iter().enumerate() {
+            let draws = ["Uuid::new_v4", "rand::random", "rand::rng"].iter().any(|word| line.contains(word));
+            let is_open =
+                line.contains("select! {") && lines.get(at + 1).is_none_or(|(_, next)| next.trim() != "biased;");
+            if draws || is_open {
+                faults.push(format!("{path}:{number}: chance beside common/chance.rs: {}", line.trim()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
 #[test]
 fn files_stay_small() {
     let faults: Vec<String> = sources()

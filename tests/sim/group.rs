@@ -52,7 +52,7 @@ impl Member {
             commits.assigned(self.generation, *partition, &self.id, anomalies);
         }
         for partition in &partitions {
-            self.fetch(*partition, history).await;
+            self.fetch(*partition, history, false).await;
         }
         let quits = self.client.random.random_range(10..60);
         for _ in 0..quits {
@@ -68,7 +68,7 @@ impl Member {
                     code = self.commit(*partition, history).await;
                 }
                 if self.client.random.random_bool(0.2) {
-                    self.fetch(*partition, history).await;
+                    self.fetch(*partition, history, false).await;
                 }
             }
             match code {
@@ -139,7 +139,8 @@ impl Member {
         Some(code)
     }
 
-    pub async fn fetch(&mut self, partition: i32, history: &Mutex<History>) -> bool {
+    /// `is_calm`: nobody may be a coordinator of old any more.
+    pub async fn fetch(&mut self, partition: i32, history: &Mutex<History>, is_calm: bool) -> bool {
         let asked = Instant::now();
         let topic = OffsetFetchRequestTopic::default().with_name(topic_name()).with_partition_indexes(vec![partition]);
         let request = OffsetFetchRequest::default()
@@ -155,7 +156,14 @@ impl Member {
         };
         let mut history = history.lock();
         let History { commits, anomalies, .. } = &mut *history;
-        commits.fetched(partition, found.committed_offset, asked, anomalies);
+        let mut regressions = Vec::new();
+        commits.fetched(partition, found.committed_offset, asked, &mut regressions);
+        if is_calm {
+            anomalies.extend(regressions);
+        } else {
+            // A coordinator that has been replaced and does not know it answers from memory, as Kafka's does.
+            commits.stale += regressions.len() as u64;
+        }
         true
     }
 }

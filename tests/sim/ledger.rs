@@ -95,6 +95,8 @@ pub struct Commits {
     /// `(generation, partition)`: which member was given it.
     owners: BTreeMap<(i32, i32), String>,
     pub fetched: u64,
+    /// Fetches that found what had been replaced, while there was trouble.
+    pub stale: u64,
 }
 
 impl Commits {

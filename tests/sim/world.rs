@@ -235,6 +235,11 @@ impl World {
         let partitions = partitions();
         let states = self.truth.partition_states(&partitions).await.unwrap_or_default();
         self.watch.look(&self.brokers, &partitions, &states, &mut self.history.lock().anomalies);
+        for (id, broker) in &self.brokers {
+            let logs = partitions.iter().filter_map(|tp| broker.services().replicas.local_log(&tp.topic, tp.partition));
+            let marks = || logs.map(|log| (log.log_end_offset(), log.high_watermark())).collect::<Vec<_>>();
+            self.trace.tell(|| format!("broker {id} has come to {:?}", marks()));
+        }
     }
 
     pub async fn is_whole(&self) -> bool {
@@ -303,7 +308,7 @@ impl World {
         let mut member = Member::new(self.client());
         for partition in 0..PARTITIONS {
             let mut tries = 0;
-            while !member.fetch(partition, &history).await {
+            while !member.fetch(partition, &history, true).await {
                 tries += 1;
                 if tries == 30 {
                     history.lock().anomalies.push(format!("no committed offset of partition {partition} can be had"));
