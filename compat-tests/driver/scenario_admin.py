@@ -150,6 +150,13 @@ class ClusterSide(Side):
         if not eventually(once, timeout, 0.5):
             raise RuntimeError("the reassignment does not end: " + self.reassign("", "--verify", "--reassignment-json-file", plan, "--preserve-throttles", keep=False).text())
 
+    def until_unthrottled(self):
+        """Gone from the tree, and from what the brokers say: they take a change a moment after it was answered."""
+        client = self.cluster.view.client
+        entities = lambda kind: [client.get(f"/config/{kind}/{name}")[0] for name in client.get_children(f"/config/{kind}")]
+        self.until(lambda: not any(b"throttled" in data for kind in ("brokers", "topics") for data in entities(kind)), "no throttle is left in the tree", 20)
+        eventually(lambda: "throttled" not in self.tool("", "configs", "--describe", "--entity-type", "brokers", keep=False).out, 20, 0.5)
+
     def throttles(self, label, topic):
         self.tool(f"{label}: throttles of the brokers", "configs", "--describe", "--entity-type", "brokers", sort=True, only="throttled|Dynamic")
         self.tool(f"{label}: throttles of {topic}", "configs", "--describe", "--entity-type", "topics", "--entity-name", topic, only="throttled|Dynamic")
@@ -158,8 +165,8 @@ class ClusterSide(Side):
 def moving(s):
     """KIP-455 and KIP-73: moved under a throttle, looked at, refused, cancelled, moved with another, and the throttle removed."""
     s.create("move", "1:2,2:3,3:1")
-    # More than the one fetch that a throttle lets pass.
-    s.fill("move", range(3), 8)
+    # A throttle lets one fetch, a megabyte, pass in each of its windows of eleven seconds: this takes minutes.
+    s.fill("move", range(3), 30)
     there = s.plan("there", {("move", 0): [2, 3], ("move", 1): [3, 1]})
     s.reassign("move: verify before", "--verify", "--reassignment-json-file", there)
     s.reassign("move: execute", "--execute", "--reassignment-json-file", there, "--throttle", 1000)
@@ -178,6 +185,7 @@ def moving(s):
     s.reassign("move: execute with a high throttle", "--execute", "--reassignment-json-file", there, "--throttle", 50000000)
     s.moved(there)
     s.reassign("move: verify at the end", "--verify", "--reassignment-json-file", there)
+    s.until_unthrottled()
     s.throttles("move: at the end", "move")
     s.describe("move: at the end", "move")
     for what, moves in {"an unknown broker": {("move", 0): [2, 9]}, "a broker twice": {("move", 0): [2, 2]}, "no broker": {("move", 0): []},
@@ -200,7 +208,7 @@ def interrupted(s):
     s.create("stuck", "1:2")
     s.create("leaving", "1:2")
     for topic in ("stuck", "leaving"):
-        s.fill(topic, [0], 8)
+        s.fill(topic, [0], 30)
     s.seat(1)
     there = s.plan("stuck", {("stuck", 0): [2, 3]})
     s.reassign("interrupted: execute", "--execute", "--reassignment-json-file", there, "--throttle", 1000)
@@ -263,7 +271,7 @@ def moving_dirs(s):
 def failing_over(s):
     """A reassignment outlives the controller that began it."""
     s.create("over", "1:2,2:3")
-    s.fill("over", range(2), 8)
+    s.fill("over", range(2), 30)
     s.seat(1)
     there = s.plan("over", {("over", 0): [2, 3], ("over", 1): [3, 1]})
     s.reassign("failover: execute", "--execute", "--reassignment-json-file", there, "--throttle", 1000)
@@ -276,6 +284,7 @@ def failing_over(s):
     s.reassign("failover: a higher throttle", "--execute", "--additional", "--reassignment-json-file", there, "--throttle", 50000000)
     s.moved(there, timeout=90)
     s.reassign("failover: verify", "--verify", "--reassignment-json-file", there)
+    s.until_unthrottled()
     s.throttles("failover: at the end", "over")
     s.until_isr("over", 1, [1, 3])
     s.describes("over", r"Isr: (3,1|1,3)")

@@ -24,8 +24,12 @@ OFFSETS_PARTITIONS = 5
 SETTLE_S = 15
 
 
-def rolling(run, name):
-    """As the module says. `--rounds N` goes there and back N times."""
+def scenario(rounds):
+    """There and back so many times, or `--rounds N`."""
+    return lambda run, name: rolling(run, name, run.options.rounds or rounds)
+
+
+def rolling(run, name, rounds):
     if not have_librdkafka() or run.options.subject != "monedula":
         return run.report.skip(name, "needs librdkafka and Monedula")
     run.close_pair()
@@ -47,7 +51,7 @@ def rolling(run, name):
         seats = Seats(cluster, {"group watch": ("__consumer_offsets", "watch"), "group transform": ("__consumer_offsets", "transform"),
                                 "transaction transform": ("__transaction_state", "transform")})
         report.check(f"{name}: the application runs", app.settled(), app.tail())
-        _there_and_back(report, name, cluster, load, app, run.options.rounds or 1)
+        _there_and_back(report, name, cluster, load, app, rounds)
         load.stop()
         app.finish()
         seats.close()

@@ -34,6 +34,9 @@ pub struct LogDir {
     /// Partitions in the checkpoint files with an offset above 0, as last read or written: a partition that is created
     /// anew must not find its predecessor's.
     checkpointed: Mutex<HashMap<TopicPartition, Offset>>,
+    /// Held while a checkpoint is gathered and written: a background task and a topic that is created anew write the same
+    /// file, and so the same file beside it.
+    checkpointing: Mutex<()>,
 }
 
 /// What a directory below a log dir is.
@@ -71,6 +74,7 @@ impl LogDir {
             online: AtomicBool::new(true),
             lock: Mutex::new(Some(file)),
             checkpointed: Mutex::new(HashMap::new()),
+            checkpointing: Mutex::new(()),
         })
     }
 
@@ -82,6 +86,7 @@ impl LogDir {
             online: AtomicBool::new(false),
             lock: Mutex::new(None),
             checkpointed: Mutex::new(HashMap::new()),
+            checkpointing: Mutex::new(()),
         }
     }
 
@@ -121,10 +126,18 @@ impl LogDir {
         }
     }
 
-    pub fn write_checkpoint(&self, name: &str, entries: &[(TopicPartition, Offset)]) -> Result<(), StorageError> {
-        let written = offset::write(&self.path.join(name), entries);
+    /// Replaces a checkpoint with what `gather` finds once nobody else writes one here: what was found later is written
+    /// later.
+    pub fn write_checkpoint(
+        &self,
+        name: &str,
+        gather: impl FnOnce() -> Vec<(TopicPartition, Offset)>,
+    ) -> Result<(), StorageError> {
+        let _checkpointing = self.checkpointing.lock();
+        let entries = gather();
+        let written = offset::write(&self.path.join(name), &entries);
         written.map_err(|source| StorageError::Io { dir: self.path.clone(), source })?;
-        self.note_checkpointed(entries.iter().cloned());
+        self.note_checkpointed(entries.into_iter());
         Ok(())
     }
 
@@ -340,5 +353,22 @@ mod tests {
         assert!(matches!(LogDir::open(dir.path()), Err(StorageError::Startup(_))));
         first.unlock();
         assert!(LogDir::open(dir.path()).is_ok());
+    }
+
+    /// A topic is deleted and created again while a background task writes: neither may take the dir for broken.
+    #[test]
+    fn checkpoints_written_at_the_same_time_do_not_take_each_others_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = LogDir::open(folder.path()).unwrap();
+        let write = || {
+            for offset in 0..100 {
+                dir.write_checkpoint("c", || vec![(TopicPartition::new("t", 0), offset)]).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(write);
+            scope.spawn(write);
+        });
+        assert_eq!(dir.read_checkpoint("c", "").len(), 1);
     }
 }

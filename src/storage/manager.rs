@@ -321,26 +321,23 @@ impl LogManager {
     }
 
     pub(super) fn checkpoint_dir(&self, dir: &LogDir) -> Result<(), StorageError> {
-        let logs = self.logs_in(dir);
-        let points: Vec<_> = logs.iter().map(|(tp, log)| (tp.clone(), log.recovery_point())).collect();
-        dir.write_checkpoint(RECOVERY_POINT_FILE, &points)?;
-        self.checkpoint_log_starts_of(dir, &logs)
+        let point = |(tp, log): (TopicPartition, Arc<UnifiedLog>)| (tp, log.recovery_point());
+        dir.write_checkpoint(RECOVERY_POINT_FILE, || self.logs_in(dir).into_iter().map(point).collect())?;
+        self.checkpoint_log_starts_of(dir)
     }
 
     /// Only starts that the first segment's name does not say.
-    pub(super) fn checkpoint_log_starts_of(
-        &self,
-        dir: &LogDir,
-        logs: &[(TopicPartition, Arc<UnifiedLog>)],
-    ) -> Result<(), StorageError> {
-        let moved = logs.iter().filter(|(_, log)| log.log_start_offset() > log.first_segment_offset());
-        let starts: Vec<_> = moved.map(|(tp, log)| (tp.clone(), log.log_start_offset())).collect();
-        dir.write_checkpoint(LOG_START_OFFSET_FILE, &starts)
+    pub(super) fn checkpoint_log_starts_of(&self, dir: &LogDir) -> Result<(), StorageError> {
+        let start = |(tp, log): (TopicPartition, Arc<UnifiedLog>)| {
+            let start = log.log_start_offset();
+            (start > log.first_segment_offset()).then_some((tp, start))
+        };
+        dir.write_checkpoint(LOG_START_OFFSET_FILE, || self.logs_in(dir).into_iter().filter_map(start).collect())
     }
 
     pub(super) fn checkpoint_high_watermarks_of(&self, dir: &LogDir) -> Result<(), StorageError> {
-        let marks: Vec<_> = self.logs_in(dir).iter().map(|(tp, log)| (tp.clone(), log.high_watermark())).collect();
-        dir.write_checkpoint(HIGH_WATERMARK_FILE, &marks)
+        let mark = |(tp, log): (TopicPartition, Arc<UnifiedLog>)| (tp, log.high_watermark());
+        dir.write_checkpoint(HIGH_WATERMARK_FILE, || self.logs_in(dir).into_iter().map(mark).collect())
     }
 }
 

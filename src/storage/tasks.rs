@@ -34,7 +34,7 @@ impl LogManager {
     /// `kafka-log-start-offset-checkpoint`
     pub fn checkpoint_log_start_offsets(&self) {
         for dir in self.dirs.iter().filter(|dir| dir.is_online()) {
-            let written = self.checkpoint_log_starts_of(dir, &self.logs_in(dir));
+            let written = self.checkpoint_log_starts_of(dir);
             self.end("log start offset checkpoint", written);
         }
     }
