@@ -192,6 +192,7 @@ async fn a_broker_that_dies_is_replaced() {
     other.expire().await.unwrap();
     broker.expect(&["lead t-0 1@1", "image brokers=1 t:1"]).await;
     assert_eq!(broker.cache.image().partition("t", 0).unwrap().offline_replicas, [2]);
+    assert_eq!(broker.store.get("/feature", false).await.unwrap().0, r#"{"version":2,"status":1,"features":{}}"#);
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub struct Versions {
     pub leader_recovery: bool,
     /// Brokers know of topic ids (KIP-516).
     pub topic_ids: bool,
+    /// Content of a new `/feature` (class `FeatureZNode`): no feature is ever finalized under ZooKeeper.
+    pub feature_node: &'static str,
 }
 
 impl Versions {
@@ -74,6 +76,11 @@ impl Versions {
             stop_replica: first(&[("3.4-IV0", 4), ("2.6-IV0", 3), ("2.4-IV1", 2), ("2.2-IV0", 1)]),
             leader_recovery: protocol.is_at_least("3.2-IV0"),
             topic_ids: protocol.is_at_least("2.8-IV0"),
+            feature_node: match () {
+                () if protocol.is_at_least("3.3-IV0") => r#"{"version":2,"status":1,"features":{}}"#,
+                () if protocol.is_at_least("2.7-IV0") => r#"{"version":1,"status":1,"features":{}}"#,
+                () => r#"{"version":1,"status":0,"features":{}}"#,
+            },
         }
     }
 }

@@ -103,6 +103,7 @@ impl<'a> Reign<'a> {
 
     /// Loads the cluster and tells everybody what is so now: each broker gets one LeaderAndIsr and one UpdateMetadata.
     pub(super) async fn begin(&mut self, clean_start: bool) -> Result<(), Ended> {
+        self.cluster.create_feature_node(self.config.channels.versions.feature_node).await?;
         // What they announce is read from the state itself; from here on they are waited for.
         self.guarded(self.cluster.take_log_dir_failures(self.elected.guard).await)?;
         self.guarded(self.cluster.take_isr_changes(self.elected.guard).await)?;

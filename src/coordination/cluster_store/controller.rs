@@ -67,6 +67,17 @@ impl ClusterStore {
         }
     }
 
+    /// The node of finalized features, with which brokers of other kinds expect to start.
+    pub async fn create_feature_node(&self, content: &'static str) -> Result<(), CoordinationError> {
+        if self.store.exists(paths::FEATURE, false).await?.is_some() {
+            return Ok(());
+        }
+        match self.create_recursive(paths::FEATURE, Bytes::from_static(content.as_bytes())).await {
+            Err(CoordinationError::NodeExists(_)) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Steps down, if this is still the controller that won with `guard`.
     pub async fn resign_controller(&self, guard: i32) -> Result<(), CoordinationError> {
         self.delete_all(Some(guard), &[paths::CONTROLLER.to_owned()]).await
