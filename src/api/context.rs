@@ -91,6 +91,8 @@ pub struct ConnectionInfo {
     /// Name of the listener it came in on, e.g. `PLAINTEXT`.
     pub listener: String,
     pub peer: IpAddr,
+    /// The peer as Kafka's coordinators note it: `/1.2.3.4`.
+    pub client_host: Arc<str>,
     /// `User:ANONYMOUS` on a listener without authentication.
     pub principal: String,
 }
@@ -110,11 +112,5 @@ impl Context {
     /// Counts the errors of what is about to be answered.
     pub fn count_errors(&self, response: &impl ErrorCounts) {
         response.count_errors(&mut |code| self.services.request_metrics.answered(self.api_key, code));
-    }
-
-    /// The client's address as Kafka prints it, e.g. `/127.0.0.1`.
-    #[must_use]
-    pub fn client_host(&self) -> String {
-        format!("/{}", self.connection.peer)
     }
 }

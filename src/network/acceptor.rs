@@ -79,7 +79,12 @@ async fn accept_one<H: RequestHandler>(shared: &Arc<Shared<H>>, listener: &TcpLi
         return Ok(());
     }
     let stream = stream.into_std()?;
-    let info = ConnectionInfo { listener: name.to_owned(), peer: peer_ip, principal: "User:ANONYMOUS".to_owned() };
+    let info = ConnectionInfo {
+        listener: name.to_owned(),
+        peer: peer_ip,
+        client_host: format!("/{peer_ip}").into(),
+        principal: "User:ANONYMOUS".to_owned(),
+    };
     let Some(reactor) = shared.reactors.iter().min_by_key(|reactor| reactor.load()) else { return Ok(()) };
     let registration = reactor.register();
     let shared = Arc::clone(shared);

@@ -125,6 +125,7 @@ async fn serve(services: Arc<Services>, mut stream: Stream) -> std::io::Result<(
     let info = Arc::new(ConnectionInfo {
         listener: "PLAINTEXT".to_owned(),
         peer: [127, 0, 0, 1].into(),
+        client_host: "/127.0.0.1".into(),
         principal: "User:ANONYMOUS".to_owned(),
     });
     let mut input = BytesMut::new();

@@ -130,6 +130,11 @@ impl Client {
         self.ask(self.coordinators[key], request, version).await
     }
 
+    /// Whom the next request about this key goes to.
+    pub fn known_coordinator(&self, key: &str) -> Option<i32> {
+        self.coordinators.get(key).copied()
+    }
+
     pub fn forget_coordinator(&mut self, key: &str) {
         self.coordinators.remove(key);
     }

@@ -201,7 +201,8 @@ impl World {
             }));
         }
         for _ in 0..2 {
-            let mut member = Member::new(self.client());
+            let mut member =
+                Member::new(self.client(), ClusterStore::new(SimStore::open(&self.tree, "member", &self.trace)));
             let history = Arc::clone(&self.history);
             self.clients.push(tokio::spawn(async move {
                 loop {
@@ -305,7 +306,8 @@ impl World {
                 history.lock().anomalies.push(format!("{TX_TOPIC}-{partition}: a transaction hangs"));
             }
         }
-        let mut member = Member::new(self.client());
+        let mut member =
+            Member::new(self.client(), ClusterStore::new(SimStore::open(&self.tree, "member", &self.trace)));
         for partition in 0..PARTITIONS {
             let mut tries = 0;
             while !member.fetch(partition, &history, true).await {

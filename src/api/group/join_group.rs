@@ -2,11 +2,14 @@
 //! v1 rebalance timeout · v2 throttle time · v4 MEMBER_ID_REQUIRED (KIP-394) · v5 static membership (KIP-345) ·
 //! v6 flexible · v7 protocol type, nullable protocol name · v8 reason (KIP-800) · v9 skip assignment (KIP-814)
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kafka_protocol::messages::{
     JoinGroupRequest, JoinGroupResponse, join_group_request::JoinGroupRequestProtocol,
     join_group_response::JoinGroupResponseMember,
 };
+use uuid::Uuid;
 
 use super::wire::{shared, shared_option, wire, wire_option};
 use crate::{
@@ -36,14 +39,14 @@ fn command(ctx: &Context, request: &JoinGroupRequest) -> JoinGroup {
         requires_known_member_id: ctx.version >= 4 && request.group_instance_id.is_none(),
         can_skip_assignment: ctx.version >= 9,
         client_id: shared(&ctx.client_id),
-        client_host: ctx.client_host().into(),
+        client_host: Arc::clone(&ctx.connection.client_host),
         // Before v1 a rebalance took as long as a session at most.
         rebalance_timeout_ms: if ctx.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms },
         session_timeout_ms: request.session_timeout_ms,
         protocol_type: shared(&request.protocol_type),
         protocols: request.protocols.iter().map(protocol).collect(),
         reason: shared_option(request.reason.as_ref()),
-        fresh_id: chance::uuid(),
+        fresh_id: if request.member_id.is_empty() { chance::uuid() } else { Uuid::nil() },
     }
 }
 

@@ -78,7 +78,7 @@ pub struct JoinGroup {
     pub protocol_type: Arc<str>,
     pub protocols: Protocols,
     pub reason: Option<Arc<str>>,
-    /// Randomness for a new member id.
+    /// Randomness for a new member id; nil if the member has one.
     pub fresh_id: Uuid,
 }
 

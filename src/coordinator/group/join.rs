@@ -96,7 +96,8 @@ impl Group {
         if must_rebalance {
             let timeouts_ms = (cmd.rebalance_timeout_ms, cmd.session_timeout_ms);
             self.update_member(env, &id, cmd.protocols, timeouts_ms, Some(reply));
-            self.maybe_prepare_rebalance(env, &format!("member {id} rejoins ({})", reason_of(cmd.reason.as_deref())));
+            let reason = reason_of(cmd.reason.as_deref());
+            self.maybe_prepare_rebalance(env, format_args!("member {id} rejoins ({reason})"));
         } else {
             let joined = self.joined_reply(&id);
             env.reply(reply, Reply::Join(joined));

@@ -1,7 +1,7 @@
 //! From "somebody must rejoin" to "everybody has been told the new generation" (classes `DelayedJoin`,
 //! `InitialDelayedJoin`, `DelayedSync`).
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use super::{
     command::{After, JoinReply, SyncReply, Write},
@@ -13,20 +13,21 @@ use super::{
 use crate::common::ErrorCode;
 
 impl Group {
-    pub(super) fn maybe_prepare_rebalance(&mut self, env: &mut Env<'_>, reason: &str) {
+    /// `reason` is put into words only if there is a rebalance: all but the first of those who rejoin come too late for one.
+    pub(super) fn maybe_prepare_rebalance(&mut self, env: &mut Env<'_>, reason: impl Display) {
         if self.can_rebalance() {
             self.prepare_rebalance(env, reason);
         }
     }
 
-    pub(super) fn prepare_rebalance(&mut self, env: &mut Env<'_>, reason: &str) {
+    pub(super) fn prepare_rebalance(&mut self, env: &mut Env<'_>, reason: impl Display) {
         if self.is(GroupState::CompletingRebalance) {
             self.fail_assignment(env, ErrorCode::RebalanceInProgress);
         }
         self.clear_pending_sync(env);
         let was_empty = self.is(GroupState::Empty);
         self.transition(GroupState::PreparingRebalance, env.now.wall_ms);
-        tracing::info!(group = %self.id, generation = self.generation, reason, "preparing to rebalance");
+        tracing::info!(group = %self.id, generation = self.generation, %reason, "preparing to rebalance");
         if was_empty {
             // More members are probably starting up: waiting for them saves a rebalance each.
             let delay_ms = i64::from(env.config.initial_rebalance_delay_ms);
@@ -161,7 +162,7 @@ impl Group {
             self.remove(id);
             self.cancel_session(env, id);
         }
-        self.prepare_rebalance(env, &format!("removing {} members that sent no SyncGroup", late.len()));
+        self.prepare_rebalance(env, format_args!("removing {} members that sent no SyncGroup", late.len()));
     }
 
     /// Takes a member out and lets the group go on without it.

@@ -87,7 +87,7 @@ impl Group {
         }
         if let Err(error) = outcome {
             self.fail_assignment(env, error);
-            return self.maybe_prepare_rebalance(env, &format!("{error} when storing the assignment"));
+            return self.maybe_prepare_rebalance(env, format_args!("{error} when storing the assignment"));
         }
         for (id, member) in &mut self.members {
             member.assignment = assignment.get(id).cloned().unwrap_or_default();
