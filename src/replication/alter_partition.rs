@@ -75,6 +75,12 @@ impl AlterPartitionManager {
         self.submitted.notify_one();
         true
     }
+
+    /// What waits to be carried out, for the one who does so; proposals are taken from the first call on.
+    pub(super) fn take_up(&self) -> Vec<(TopicPartition, Item)> {
+        self.started.store(true, Ordering::Release);
+        self.unsent.lock().iter().map(|(tp, item)| (tp.clone(), item.clone())).collect()
+    }
 }
 
 impl AlterPartitionSender {
@@ -83,9 +89,7 @@ impl AlterPartitionSender {
         loop {
             let Some(replicas) = self.replicas.upgrade() else { return };
             let manager = &replicas.alter_partitions;
-            manager.started.store(true, Ordering::Release);
-            let items: Vec<(TopicPartition, Item)> =
-                manager.unsent.lock().iter().map(|(tp, item)| (tp.clone(), item.clone())).collect();
+            let items = manager.take_up();
             if items.is_empty() {
                 manager.submitted.notified().await;
                 continue;

@@ -2,7 +2,7 @@
 //! 2.7-IV2 nobody understands AlterPartition. The controller is told afterwards, of many changes at once.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -58,9 +58,7 @@ impl ZkIsrWriter {
         loop {
             let Some(replicas) = self.replicas.upgrade() else { return };
             let manager = &replicas.alter_partitions;
-            manager.started.store(true, Ordering::Release);
-            let items: Vec<(TopicPartition, Item)> =
-                manager.unsent.lock().iter().map(|(tp, item)| (tp.clone(), item.clone())).collect();
+            let items = manager.take_up();
             for (tp, item) in &items {
                 if !self.write(&replicas, tp, item, &mut news).await {
                     tokio::time::sleep(RETRY_AFTER).await;
