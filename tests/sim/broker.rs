@@ -116,6 +116,8 @@ impl SimBroker {
         for task in self.tasks {
             task.abort();
         }
+        // Else its fetchers would knock at others' doors for ever.
+        self.core.services.replicas.stop_replication();
         self.core.abort();
     }
 }
@@ -165,7 +167,7 @@ fn properties(id: i32, dir: &Path, is_synced: bool) -> indexmap::IndexMap<String
         ("default.replication.factor", "3"),
         ("min.insync.replicas", "2"),
         ("replica.lag.time.max.ms", "5000"),
-        ("replica.fetch.wait.max.ms", "500"),
+        ("replica.fetch.wait.max.ms", "1000"),
         ("log.flush.offset.checkpoint.interval.ms", "10000"),
         ("log.segment.bytes", "65536"),
         ("log.cleaner.enable", "false"),

@@ -20,7 +20,7 @@ use monedula::{
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use super::history::History;
+use super::{history::History, tide::Tide};
 
 pub const TOPIC: &str = "t";
 
@@ -34,10 +34,11 @@ pub struct Client {
     /// Who coordinates a key.
     coordinators: BTreeMap<String, i32>,
     pub random: SmallRng,
+    pub tide: Tide,
 }
 
 impl Client {
-    pub fn new(connector: Arc<dyn Connector>, brokers: Vec<i32>, seed: u64) -> Self {
+    pub fn new(connector: Arc<dyn Connector>, brokers: Vec<i32>, seed: u64, tide: Tide) -> Self {
         let config = ClientConfig {
             client_id: "sim".to_owned(),
             request_timeout: Duration::from_secs(5),
@@ -54,6 +55,7 @@ impl Client {
             leaders: BTreeMap::new(),
             coordinators: BTreeMap::new(),
             random,
+            tide,
         }
     }
 
@@ -177,6 +179,17 @@ impl Client {
         }
     }
 
+    /// `fetch.max.wait.ms`
+    pub fn max_wait_ms(&self) -> i32 {
+        self.tide.pause(500, 6).as_millis() as i32
+    }
+
+    /// Between two fetches: not every record is worth one of its own.
+    pub async fn rest(&mut self) {
+        let pause = self.random.random_range(0..200);
+        tokio::time::sleep(self.tide.pause(pause, 20)).await;
+    }
+
     /// Reads on from `offset`; the next offset to read from.
     pub async fn consume(&mut self, partition: i32, offset: i64, history: &Mutex<History>) -> i64 {
         let Some((leader, epoch)) = self.leader(partition).await else {
@@ -190,7 +203,7 @@ impl Client {
             .with_partition_max_bytes(1 << 20);
         let topic = FetchTopic::default().with_topic(topic_name()).with_partitions(vec![wanted]);
         let request = FetchRequest::default()
-            .with_max_wait_ms(500)
+            .with_max_wait_ms(self.max_wait_ms())
             .with_min_bytes(1)
             .with_max_bytes(1 << 20)
             .with_topics(vec![topic]);

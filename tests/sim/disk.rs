@@ -8,6 +8,20 @@ use std::{
 
 use monedula::storage::{LogManager, UnifiedLog};
 use rand::{Rng, rngs::SmallRng};
+use tempfile::TempDir;
+
+/// Where the disks are: in memory if there is room, for what is synced there waits for nothing.
+pub fn room() -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    let free = rustix::fs::statvfs(MEMORY).map_or(0, |it| it.f_bavail.saturating_mul(it.f_frsize));
+    let dir = if free > 1 << 30 { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() };
+    let mut dir = dir.unwrap();
+    if std::env::var_os("SIM_KEEP").is_some() {
+        println!("the disks are kept at {}", dir.path().display());
+        dir.disable_cleanup(true);
+    }
+    dir
+}
 
 /// How a broker ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,7 +61,7 @@ impl Member {
         }
         let quits = self.client.random.random_range(10..60);
         for _ in 0..quits {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            tokio::time::sleep(self.client.tide.pause(900, 4)).await;
             let request = HeartbeatRequest::default()
                 .with_group_id(group())
                 .with_generation_id(self.generation)

@@ -129,9 +129,10 @@ impl Commits {
             }
         };
         let Some(replaced_from) = replaced_from else { return };
-        let newer = commits.iter().find(|(value, commit)| {
-            **value != found && commit.begun >= replaced_from && commit.acknowledged.is_some_and(|at| at < asked)
-        });
+        // They begin in the order of their values: nothing before the first that began too early is worth a look.
+        let since = commits.iter().rev().take_while(|(_, commit)| commit.begun >= replaced_from);
+        let newer =
+            since.filter(|(value, commit)| **value != found && commit.acknowledged.is_some_and(|at| at < asked)).last();
         if let Some((newer, _)) = newer {
             anomalies.push(format!("partition {partition}: the committed offset went back from {newer} to {found}"));
         }

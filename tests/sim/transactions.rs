@@ -66,8 +66,16 @@ impl TransactionalProducer {
         Self { client, id, number: writer << 40, producer: None, sequences: BTreeMap::new() }
     }
 
+    /// One transaction after another.
+    pub async fn live(&mut self, history: &Mutex<History>) {
+        loop {
+            self.transact(history).await;
+            tokio::time::sleep(self.client.tide.pause(700, 15)).await;
+        }
+    }
+
     /// One transaction, of one to four records.
-    pub async fn transact(&mut self, history: &Mutex<History>) {
+    async fn transact(&mut self, history: &Mutex<History>) {
         let Some(producer) = self.init(history).await else { return };
         self.number += 1;
         let number = self.number << 8;
@@ -75,6 +83,7 @@ impl TransactionalProducer {
         let values: Vec<(i32, u64)> =
             (0..count).map(|at| (self.client.random.random_range(0..TX_PARTITIONS), number | at)).collect();
         history.lock().transactions.begins(number, values.iter().map(|(_, value)| *value).collect());
+        tracing::info!(number = format!("{number:x}"), ?producer, ?values, "a transaction begins");
         let written = self.write(producer, &values).await;
         let is_written = written.is_ok();
         let commits = is_written && self.client.random.random_bool(0.75);
@@ -89,6 +98,7 @@ impl TransactionalProducer {
         }
         let is_certain = is_written;
         let known = if commits { End::Unknown } else { End::Aborted };
+        tracing::info!(number = format!("{number:x}"), commits, "a transaction ends");
         history.lock().transactions.ends(number, known);
         match self.end(producer, commits).await {
             Ok(()) if commits => history.lock().transactions.ends(number, End::Committed),
@@ -107,6 +117,7 @@ impl TransactionalProducer {
             Failed::Fatal(code) => code.name(),
             Failed::Silence => "silence",
         };
+        tracing::info!(number = format!("{:x}", self.number << 8), name, "a step has failed");
         *history.lock().transactions.errors.entry(name).or_default() += 1;
     }
 
@@ -273,6 +284,14 @@ impl CommittedReader {
         self.next == self.high_watermark
     }
 
+    /// Polls for ever.
+    pub async fn live(&mut self, history: &Mutex<History>) {
+        loop {
+            self.poll(history).await;
+            self.client.rest().await;
+        }
+    }
+
     pub async fn poll(&mut self, history: &Mutex<History>) {
         let Some((leader, epoch)) = self.client.leader_of(TX_TOPIC, self.partition).await else {
             return tokio::time::sleep(Duration::from_millis(200)).await;
@@ -284,7 +303,7 @@ impl CommittedReader {
             .with_partition_max_bytes(1 << 20);
         let topic = FetchTopic::default().with_topic(topic_name()).with_partitions(vec![wanted]);
         let request = FetchRequest::default()
-            .with_max_wait_ms(500)
+            .with_max_wait_ms(self.client.max_wait_ms())
             .with_min_bytes(1)
             .with_max_bytes(1 << 20)
             .with_isolation_level(1)

@@ -14,16 +14,10 @@ impl World {
     /// One thing goes wrong, or right.
     pub async fn trouble(&mut self) {
         let any = *BROKERS.choose(&mut self.random).unwrap();
-        match self.random.random_range(0..13) {
+        match self.random.random_range(0..15) {
             0 | 1 => self.crash(any, Loss::Nothing),
             2 => self.power_fails(any).await,
-            3 => {
-                self.note(format_args!("broker {any} is cut off from the others"));
-                for other in BROKERS.into_iter().filter(|other| *other != any) {
-                    self.network.cut(any, other);
-                    self.network.cut(other, any);
-                }
-            }
+            3 => self.cut_off(any),
             4 => {
                 let other = *BROKERS.choose(&mut self.random).unwrap();
                 self.note(format_args!("{other} does not hear {any}"));
@@ -54,8 +48,33 @@ impl World {
             }
             8 => self.stop(any).await,
             9 => self.roll().await,
+            10 => self.only_the_laggard_is_left(any).await,
             _ => self.heal().await,
         }
+    }
+
+    fn cut_off(&mut self, id: i32) {
+        self.note(format_args!("broker {id} is cut off from the others"));
+        for other in BROKERS.into_iter().filter(|other| *other != id) {
+            self.network.cut(id, other);
+            self.network.cut(other, id);
+        }
+    }
+
+    /// One falls out of every ISR but not out of the cluster; then all others are gone, and it alone could lead. It may not
+    /// (`unclean.leader.election.enable=false`): what it has not is acknowledged.
+    async fn only_the_laggard_is_left(&mut self, laggard: i32) {
+        self.heal().await;
+        self.cut_off(laggard);
+        let lag = self.random.random_range(8..15);
+        self.pass(Duration::from_secs(lag)).await;
+        for id in BROKERS.into_iter().filter(|id| *id != laggard) {
+            self.crash(id, Loss::Nothing);
+        }
+        self.network.heal();
+        // Until the sessions of the dead have ended and a controller has been found.
+        let alone = self.random.random_range(5..20);
+        self.pass(Duration::from_secs(alone)).await;
     }
 
     /// Where every append is synced before its answer, all three may lose what is not, at any time. Else at most one at a

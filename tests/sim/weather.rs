@@ -17,7 +17,7 @@ impl Weather {
     }
 
     pub async fn until(&self, is_so: impl Fn() -> bool) {
-        loop {
+        while !is_so() {
             let mut changed = std::pin::pin!(self.notify.notified());
             changed.as_mut().enable();
             if is_so() {

@@ -26,6 +26,7 @@ use super::{
     history::History,
     network::{CLIENTS, Host, Network},
     session::{SESSION_TIMEOUT, SimStore},
+    tide::Tide,
     trace::Trace,
     transactions::{CommittedReader, TX_TIMEOUT, TX_TOPIC, TransactionalProducer},
     watch::Watch,
@@ -47,6 +48,7 @@ pub struct World {
     lives: BTreeMap<i32, (u32, PathBuf)>,
     pub history: Arc<Mutex<History>>,
     pub watch: Watch,
+    pub tide: Tide,
     clients: Vec<JoinHandle<()>>,
     pub log: Vec<String>,
     trace: Trace,
@@ -68,11 +70,12 @@ impl World {
             truth: ClusterStore::new(SimStore::open(&tree, "truth", &trace)),
             trace,
             tree,
-            root: tempfile::tempdir().unwrap(),
+            root: disk::room(),
             brokers: BTreeMap::new(),
             lives: BTreeMap::new(),
             history: Arc::default(),
             watch: Watch::default(),
+            tide: Tide::default(),
             clients: Vec::new(),
             log: Vec::new(),
             is_synced,
@@ -127,6 +130,10 @@ impl World {
         let (life, from) = self.lives[&id].clone();
         let to = self.root.path().join(format!("broker-{id}-{}", life + 1));
         survive(&from, &to, &mut self.random);
+        if let Some(long_gone) = life.checked_sub(1) {
+            // Whoever still holds a file of that life holds it; nobody looks there.
+            let _ = std::fs::remove_dir_all(self.root.path().join(format!("broker-{id}-{long_gone}")));
+        }
         self.lives.insert(id, (life + 1, to));
     }
 
@@ -153,27 +160,26 @@ impl World {
 
     pub fn start_clients(&mut self, producers: u64) {
         for number in 0..producers {
-            let seed = self.random.random();
-            let mut client = Client::new(self.network.connector(CLIENTS), BROKERS.to_vec(), seed);
+            let mut client = self.client();
             let (history, clock) = (Arc::clone(&self.history), Arc::clone(&self.clock));
             self.clients.push(tokio::spawn(async move {
                 use monedula::common::Clock;
                 for count in 0.. {
                     let partition = client.random.random_range(0..PARTITIONS);
                     client.produce(partition, number << 32 | count, clock.now_ms(), &history).await;
-                    let pause = client.random.random_range(20..400);
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    let pause = client.random.random_range(30..600);
+                    tokio::time::sleep(client.tide.pause(pause, 20)).await;
                 }
             }));
         }
         for partition in 0..PARTITIONS {
-            let seed = self.random.random();
-            let mut client = Client::new(self.network.connector(CLIENTS), BROKERS.to_vec(), seed);
+            let mut client = self.client();
             let history = Arc::clone(&self.history);
             self.clients.push(tokio::spawn(async move {
                 let mut next = 0;
                 loop {
                     next = client.consume(partition, next, &history).await;
+                    client.rest().await;
                 }
             }));
         }
@@ -184,21 +190,12 @@ impl World {
         for writer in 1..=2 {
             let mut producer = TransactionalProducer::new(self.client(), writer);
             let history = Arc::clone(&self.history);
-            self.clients.push(tokio::spawn(async move {
-                loop {
-                    producer.transact(&history).await;
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-            }));
+            self.clients.push(tokio::spawn(async move { producer.live(&history).await }));
         }
         for partition in 0..TX_PARTITIONS {
             let mut reader = CommittedReader::new(self.client(), partition);
             let history = Arc::clone(&self.history);
-            self.clients.push(tokio::spawn(async move {
-                loop {
-                    reader.poll(&history).await;
-                }
-            }));
+            self.clients.push(tokio::spawn(async move { reader.live(&history).await }));
         }
         for _ in 0..2 {
             let mut member =
@@ -214,7 +211,7 @@ impl World {
 
     pub fn client(&mut self) -> Client {
         let seed = self.random.random();
-        Client::new(self.network.connector(CLIENTS), BROKERS.to_vec(), seed)
+        Client::new(self.network.connector(CLIENTS), BROKERS.to_vec(), seed, self.tide.clone())
     }
 
     pub fn stop_clients(&mut self) {
@@ -227,7 +224,7 @@ impl World {
     pub async fn pass(&mut self, time: Duration) {
         let end = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() < end {
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(self.tide.pause(250, 4)).await;
             self.look().await;
         }
     }
