@@ -152,7 +152,7 @@ ALL = [
     ("netfaults-ours", LONG, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("netfaults-two-kafka", LONG, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
     ("netfaults-one-kafka", LONG, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
-    ("old-protocol", LONG, scenario_old_protocol.scenario({1: "kafka", 2: "kafka", 3: "monedula"})),
+    ("old-protocol-two-kafka", LONG, scenario_old_protocol.scenario({1: "kafka", 2: "kafka", 3: "monedula"})),
     ("old-protocol-one-kafka", LONG, scenario_old_protocol.scenario({1: "kafka", 2: "monedula", 3: "monedula"})),
     ("zookeeper-away-ours", LONG, scenario_zk_away.scenario({1: "monedula", 2: "monedula", 3: "monedula"}, 600)),
     ("zookeeper-away-kafka", LONG, scenario_zk_away.scenario({1: "kafka", 2: "kafka", 3: "kafka"}, 90)),
