@@ -241,4 +241,4 @@ class _Story:
         return [path for broker in self.cluster.brokers.values() for path in glob.glob(os.path.join(broker.log_dir, pattern))]
 
     def tool(self, main, *args):
-        return clusters.tool(main, "--bootstrap-server", self.cluster.bootstrap, *args)
+        return clusters.tool(main, "--bootstrap-server", self.cluster.bootstrap, *args, timeout=180)
