@@ -1,6 +1,8 @@
 """An idempotent librdkafka producer that writes numbered values for as long as it lives and notes each acknowledgement.
 
-load.py bootstrap topic partitions ack-file [rate]   until SIGTERM
+load.py bootstrap topic partitions ack-file [rate [steady]]   until SIGTERM
+
+The rate is a lower bound, unless it is to be steady.
 """
 import signal
 import sys
@@ -12,7 +14,8 @@ from confluent_kafka import Producer
 def main():
     bootstrap, topic, partitions, path = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
     rate = float(sys.argv[5]) if len(sys.argv) > 5 else 4000
-    acked = open(path, "a", buffering=1 << 16)
+    steady = "steady" in sys.argv[6:]
+    acked = open(path, "a", buffering=1 << (10 if steady else 16))
     running = [True]
     signal.signal(signal.SIGTERM, lambda *_: running.clear())
     errors = [0]
@@ -50,7 +53,9 @@ def main():
         producer.poll(0)
         ahead = sent / rate - (time.monotonic() - began)
         if ahead > 0:
-            producer.poll(min(ahead, 0.05))
+            if steady:  # a poll ends with the first report
+                time.sleep(min(ahead, 0.05))
+            producer.poll(0 if steady else min(ahead, 0.05))
         elif ahead < -2:
             began = time.monotonic() - sent / rate
     left = producer.flush(60)

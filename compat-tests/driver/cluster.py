@@ -25,7 +25,8 @@ class ZkView:
         from kazoo.client import KazooClient
         logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         # As long as the server allows: a ZooKeeper that is away for ten seconds is a fault to try, not one of ours.
-        self.client = KazooClient(connect, timeout=20)
+        # And it is to be seen as soon as it is back.
+        self.client = KazooClient(connect, timeout=20, connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": 1})
         self.client.start(30)
 
     def json(self, path):

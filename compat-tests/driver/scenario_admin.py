@@ -5,6 +5,7 @@ import os
 import random
 import re
 import subprocess
+import threading
 import time
 import traceback
 
@@ -128,6 +129,11 @@ class ClusterSide(Side):
                     if answer["ErrorCode"] != 0:
                         raise RuntimeError(f"cannot write to {topic}-{partition}: {answer}")
 
+    def written(self, topic, partition):
+        """How many bytes the leader holds."""
+        folder = self.held(self.states(topic)[partition]["leader"], f"{topic}-{partition}")[0]
+        return sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder) if name.endswith(".log"))
+
     def write(self, topic, records=2000, size=1000):
         self.tool("", "producer-perf", "--topic", topic, "--num-records", records, "--record-size", size, "--throughput", -1, "--producer-props",
                   f"bootstrap.servers={self.bootstrap}", "acks=all", boot=False, keep=False, timeout=60)
@@ -201,6 +207,60 @@ def moving(s):
     s.describe("move: more, then fewer", "move")
     gone = lambda: not any(s.held(number, rf"move-{partition}(\..*)?") for number, partition in ((1, 0), (2, 1), (1, 2), (3, 2)))
     s.record("move: what left is deleted", str(eventually(gone, 20)))
+
+
+# What is moved under a throttle, and how fast: ten seconds each, give or take what a window and a fetch are.
+THROTTLED_BATCHES, THROTTLE, THROTTLE_BOUNDS = 50, 2_000_000, (0.7, 1.6)
+
+
+def throttling(s):
+    """KIP-73: at the rate asked for, each broker sending and receiving; held by leaders or followers alone, then by both."""
+    for number, only in ((1, "leader"), (2, "follower"), (3, None)):
+        s.seat(number)
+        together, topic = only is None, f"slow-{number}"
+        if only != "follower":
+            time.sleep(12)  # the rate is a mean of eleven seconds: what was sent in them before counts, or lacks
+        s.create(topic, "1,2,3")
+        s.fill(topic, range(3), THROTTLED_BATCHES if together else THROTTLED_BATCHES // 2)
+        # In a ring: broker 1 sends to 2, 2 to 3, 3 to 1.
+        plan = s.plan(topic, {(topic, 0): [1, 2], (topic, 1): [2, 3], (topic, 2): [3, 1]})
+        label = f"throttle: held by {only or 'both'}"
+        if only:
+            names = ",".join(f"{p}:{p + 1 if only == 'leader' else (p + 1) % 3 + 1}" for p in range(3))
+            s.tool(f"{label}: replicas", "configs", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", f"{only}.replication.throttled.replicas=[{names}]")
+            for broker in (1, 2, 3):
+                s.tool(f"{label}: rate of {broker}", "configs", "--alter", "--entity-type", "brokers", "--entity-name", broker, "--add-config", f"{only}.replication.throttled.rate={THROTTLE}")
+            time.sleep(2)  # brokers take a change a moment after it was answered
+        throttle = () if only else ("--throttle", THROTTLE)
+        mover = threading.Thread(target=lambda: s.reassign(f"{label}: execute", "--execute", "--reassignment-json-file", plan, *throttle))
+        mover.start()
+        took = _move_times(s, topic)
+        mover.join()
+        size = s.written(topic, 0)
+        s.record(f"{label}: at the rate", "\n".join(_verdict(partition, seconds, size) for partition, seconds in sorted(took.items())))
+        print(f"     {topic}: {size} bytes to each in {', '.join(f'{seconds:.1f}' for _, seconds in sorted(took.items()))} s", flush=True)
+        s.reassign("", "--verify", "--reassignment-json-file", plan, keep=False)
+        s.until_unthrottled()
+
+
+def _move_times(s, topic, timeout=60):
+    """Seconds from the first file of each new replica, partition p on broker p + 2, to its place in the ISR."""
+    begun, took, end = {}, {}, time.monotonic() + timeout
+    while len(took) < 3 and time.monotonic() < end:
+        states, now = s.states(topic), time.monotonic()
+        for partition in range(3):
+            new = (partition + 1) % 3 + 1
+            if partition not in begun and s.held(new, f"{topic}-{partition}"):
+                begun[partition] = now
+            if partition not in took and new in states[partition]["isr"]:
+                took[partition] = now - begun.get(partition, now)
+        time.sleep(0.02)
+    return took
+
+
+def _verdict(partition, seconds, size):
+    low, high = (bound * size / THROTTLE for bound in THROTTLE_BOUNDS)
+    return f"partition {partition}: " + ("yes" if low <= seconds <= high else f"{size} bytes in {seconds:.1f} s, not within {low:.1f} and {high:.1f}")
 
 
 def interrupted(s):
@@ -486,7 +546,7 @@ def verifying(s):
 
 
 SHORT = [electing, deleting, failing_disk, verifying]
-LONG = [moving, interrupted, moving_dirs, failing_over, electing, unclean, deleting, growing, wishing, failing_disk, verifying]
+LONG = [moving, throttling, interrupted, moving_dirs, failing_over, electing, unclean, deleting, growing, wishing, failing_disk, verifying]
 
 
 def scenario(kinds, steps):

@@ -23,6 +23,8 @@ def have_librdkafka():
 
 class Load:
     """The numbered writer, and the reader that holds the topic against what was acknowledged."""
+    # Words for load.py after the rate.
+    pace = ()
 
     def __init__(self, broker, folder, topic, partitions=PARTITIONS, rate=4000):
         self.broker, self.folder, self.topic, self.partitions, self.rate = broker, folder, topic, partitions, rate
@@ -35,7 +37,7 @@ class Load:
                 raise RuntimeError(f"cannot create {topic}: {answer}")
 
     def start(self):
-        self.process = proc.Process("load", [VENV, os.path.join(CLIENTS, "load.py"), self.broker.bootstrap, self.topic, str(self.partitions), self.acks, str(self.rate)],
+        self.process = proc.Process("load", [VENV, os.path.join(CLIENTS, "load.py"), self.broker.bootstrap, self.topic, str(self.partitions), self.acks, str(self.rate), *self.pace],
                                     os.path.join(self.folder, f"{self.topic}.load.log"))
 
     def acked(self):

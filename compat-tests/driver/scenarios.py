@@ -19,11 +19,13 @@ import scenario_disk
 import scenario_docker
 import scenario_hostile
 import scenario_netfaults
+import scenario_old_protocol
 import scenario_rolling
 import scenario_streams
 import scenario_swaps
 import scenario_tools
 import scenario_transactions
+import scenario_zk_away
 import scenario_zk_secure
 
 
@@ -150,6 +152,11 @@ ALL = [
     ("netfaults-ours", LONG, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("netfaults-two-kafka", LONG, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),
     ("netfaults-one-kafka", LONG, scenario_netfaults.scenario({1: "monedula", 2: "kafka", 3: "monedula"})),
+    ("old-protocol-two-kafka", LONG, scenario_old_protocol.scenario({1: "kafka", 2: "kafka", 3: "monedula"})),
+    ("old-protocol-one-kafka", LONG, scenario_old_protocol.scenario({1: "kafka", 2: "monedula", 3: "monedula"})),
+    ("zookeeper-away-ours", LONG, scenario_zk_away.scenario({1: "monedula", 2: "monedula", 3: "monedula"}, 600)),
+    ("zookeeper-away-kafka", LONG, scenario_zk_away.scenario({1: "kafka", 2: "kafka", 3: "kafka"}, 90)),
+    ("zookeeper-away-mixed", LONG, scenario_zk_away.scenario({1: "kafka", 2: "monedula", 3: "kafka"}, 90)),
     ("docker-image", False, scenario_docker.image),
     ("docker-compose", False, scenario_docker.compose),
     ("docker-cluster", False, scenario_docker.cluster),

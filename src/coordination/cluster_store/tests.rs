@@ -179,12 +179,20 @@ async fn a_failed_log_dir_is_announced_as_kafka_does() {
 #[tokio::test]
 async fn producer_id_blocks_never_overlap() {
     let (store, cluster) = cluster().await;
+    assert_eq!(
+        store.exists(paths::PRODUCER_ID_BLOCK, false).await.unwrap(),
+        None,
+        "Kafka's brokers fail on an empty one"
+    );
     assert_eq!(cluster.allocate_producer_id_block(1).await.unwrap(), (0, 1000));
     assert_eq!(cluster.allocate_producer_id_block(2).await.unwrap(), (1000, 1000));
     let (data, _) = store.get(paths::PRODUCER_ID_BLOCK, false).await.unwrap();
     assert_eq!(data, r#"{"version":1,"broker":2,"block_start":"1000","block_end":"1999"}"#);
     store.set(paths::PRODUCER_ID_BLOCK, Bytes::from_static(b"garbage"), None).await.unwrap();
     assert!(cluster.allocate_producer_id_block(1).await.is_err());
+    // As a broker of Kafka's makes it at its start.
+    store.set(paths::PRODUCER_ID_BLOCK, Bytes::new(), None).await.unwrap();
+    assert_eq!(cluster.allocate_producer_id_block(3).await.unwrap(), (0, 1000));
 }
 
 /// Before protocol 2.7 a leader writes its ISR, and the controller is told of it.

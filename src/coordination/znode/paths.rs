@@ -27,7 +27,8 @@ pub const FEATURE: &str = "/feature";
 /// Root of consumers from before Kafka 0.9.
 pub const CONSUMERS: &str = "/consumers";
 
-/// Created at every start of a broker (`ZkData.PersistentZkPaths`), parents included.
+/// Created at every start of a broker (`ZkData.PersistentZkPaths`), parents included. But for the block of producer ids:
+/// Kafka creates that one without data, which no client of ours can say, and its brokers fail on one that is empty.
 pub const PERSISTENT: &[&str] = &[
     CONSUMERS,
     BROKER_IDS,
@@ -36,7 +37,6 @@ pub const PERSISTENT: &[&str] = &[
     DELETE_TOPICS,
     BROKER_SEQ_ID,
     ISR_CHANGE_NOTIFICATION,
-    PRODUCER_ID_BLOCK,
     LOG_DIR_EVENT_NOTIFICATION,
     "/config/topics",
     "/config/clients",
