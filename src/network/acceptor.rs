@@ -1,4 +1,4 @@
-//! Takes connections in and hands each to the least loaded reactor (class `SocketServer.Acceptor`).
+//! Takes connections in, hands each to a reactor, and on to another when it is to move (class `SocketServer.Acceptor`).
 
 use std::{
     any::Any,
@@ -15,7 +15,8 @@ use futures::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
-    connection::{Connection, Fault, Limits},
+    balance,
+    connection::{Connection, Fault, Limits, Moving, Outcome},
     connection_quotas::{ConnectionQuotas, ConnectionSlot},
     handler::RequestHandler,
     reactor::Reactor,
@@ -85,32 +86,56 @@ async fn accept_one<H: RequestHandler>(shared: &Arc<Shared<H>>, listener: &TcpLi
         client_host: format!("/{peer_ip}").into(),
         principal: "User:ANONYMOUS".to_owned(),
     };
-    let Some(reactor) = shared.reactors.iter().min_by_key(|reactor| reactor.load()) else { return Ok(()) };
-    let registration = reactor.register();
-    let shared = Arc::clone(shared);
-    reactor.handle.spawn(async move {
-        match TcpStream::from_std(stream) {
-            Ok(stream) => {
-                let connection = Connection::new(Stream::Tcp(stream), registration, Arc::clone(&shared.limits));
-                serve(&shared, connection, Arc::new(info), slot).await;
-            }
-            Err(fault) => tracing::debug!(%fault, "cannot set up connection"),
-        }
+    let Some(at) = balance::place(shared.reactors.iter().map(|reactor| reactor.load())) else { return Ok(()) };
+    let reactor = &shared.reactors[at];
+    let (registration, limits) = (reactor.register(), Arc::clone(&shared.limits));
+    settle(Arc::clone(shared), at, Arc::new(info), slot, move || {
+        Ok(Connection::new(Stream::Tcp(TcpStream::from_std(stream)?), registration, limits))
     });
     Ok(())
 }
 
-/// Runs a connection to its end and says why it ended, once.
+/// Has a connection served by the reactor `at`; `arrive` makes it, on that reactor's own thread.
+fn settle<H: RequestHandler>(
+    shared: Arc<Shared<H>>,
+    at: usize,
+    info: Arc<ConnectionInfo>,
+    slot: ConnectionSlot,
+    arrive: impl FnOnce() -> io::Result<Connection> + Send + 'static,
+) {
+    let reactor = Arc::clone(&shared.reactors[at]);
+    reactor.handle.spawn(async move {
+        match arrive() {
+            Ok(connection) => {
+                if let Some((moving, to)) = serve(&shared, connection, &info).await {
+                    resettle(shared, to, info, slot, moving);
+                }
+            }
+            Err(fault) => tracing::debug!(%fault, "cannot set up connection"),
+        }
+    });
+}
+
+fn resettle<H: RequestHandler>(
+    shared: Arc<Shared<H>>,
+    to: usize,
+    info: Arc<ConnectionInfo>,
+    slot: ConnectionSlot,
+    moving: Moving,
+) {
+    let registration = shared.reactors[to].register();
+    settle(shared, to, info, slot, move || Connection::arrive(moving, registration));
+}
+
+/// Runs a connection until it moves on, or to its end, and says why it ended, once.
 async fn serve<H: RequestHandler>(
     shared: &Shared<H>,
     connection: Connection,
-    info: Arc<ConnectionInfo>,
-    slot: ConnectionSlot,
-) {
-    let outcome = AssertUnwindSafe(connection.run(&shared.handler, &info)).catch_unwind().await;
-    drop(slot);
-    match outcome {
-        Ok(Ok(())) => {}
+    info: &Arc<ConnectionInfo>,
+) -> Option<(Moving, usize)> {
+    match AssertUnwindSafe(connection.run(&shared.handler, info)).catch_unwind().await {
+        Ok(Ok(Outcome::Closed)) => {}
+        Ok(Ok(Outcome::Moves(moving, to))) => return Some((*moving, to)),
         Ok(Err(Fault::Io(fault))) => tracing::debug!(peer = %info.peer, %fault, "connection lost"),
         Ok(Err(fault)) if shared.log_limit.allows(&shared.reactors) => {
             tracing::warn!(peer = %info.peer, listener = info.listener, "closing connection: {fault}");
@@ -121,6 +146,7 @@ async fn serve<H: RequestHandler>(
             tracing::error!(peer = %info.peer, listener = info.listener, "panic in a request, closing connection: {what}");
         }
     }
+    None
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -6,10 +6,11 @@ use std::{
     io,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
 
 use bytes::{Buf, BytesMut};
+use tokio::net::TcpStream;
 
 use super::{
     handler::RequestHandler,
@@ -56,6 +57,22 @@ pub(super) struct Limits {
     pub(super) queued: Option<RequestMemory>,
 }
 
+/// How a connection's stay on a reactor ended, if not by a fault.
+pub(super) enum Outcome {
+    Closed,
+    /// To go on at the reactor of this index.
+    Moves(Box<Moving>, usize),
+}
+
+/// A connection between two reactors.
+pub(super) struct Moving {
+    socket: std::net::TcpStream,
+    limits: Arc<Limits>,
+    input: BytesMut,
+    /// Keeps its place with the old reactor until it has one with the new.
+    _registration: Registration,
+}
+
 pub(super) struct Connection {
     stream: Stream,
     registration: Registration,
@@ -66,6 +83,8 @@ pub(super) struct Connection {
     output_bytes: usize,
     /// The client sends nothing more; what it has sent is still answered.
     at_end: bool,
+    /// This task's waker, and the one that stands for it with those who complete requests on other threads.
+    wakers: Option<(Waker, Waker)>,
 }
 
 impl Connection {
@@ -78,11 +97,29 @@ impl Connection {
             output: VecDeque::new(),
             output_bytes: 0,
             at_end: false,
+            wakers: None,
         }
     }
 
-    /// Serves until the client closes, is idle for too long, or sends what is no request.
-    pub(super) async fn run<H: RequestHandler>(mut self, handler: &H, info: &Arc<ConnectionInfo>) -> Result<(), Fault> {
+    /// Takes up on the current runtime what was left on another.
+    pub(super) fn arrive(moving: Moving, registration: Registration) -> io::Result<Self> {
+        let stream = Stream::Tcp(TcpStream::from_std(moving.socket)?);
+        Ok(Self { input: moving.input, ..Self::new(stream, registration, moving.limits) })
+    }
+
+    /// Leaves the current runtime. Only between two requests, with nothing left to send.
+    fn depart(self) -> Result<Option<Moving>, Fault> {
+        let Stream::Tcp(stream) = self.stream else { return Ok(None) };
+        let socket = stream.into_std()?;
+        Ok(Some(Moving { socket, limits: self.limits, input: self.input, _registration: self.registration }))
+    }
+
+    /// Serves until the client closes, is idle for too long, or sends what is no request, or until it is to move.
+    pub(super) async fn run<H: RequestHandler>(
+        mut self,
+        handler: &H,
+        info: &Arc<ConnectionInfo>,
+    ) -> Result<Outcome, Fault> {
         let limits = Arc::clone(&self.limits);
         let mut lease = None;
         let mut answered = 0;
@@ -106,9 +143,15 @@ impl Connection {
             let missing = claimed.map(|size| (size + LENGTH_SIZE).saturating_sub(self.input.len()));
             if missing != Some(0) {
                 self.flush().await?;
-                if self.at_end || self.registration.liveness.is_closing() || !self.read(missing).await? {
-                    return Ok(());
+                if self.at_end || self.registration.liveness.is_closing() {
+                    return Ok(Outcome::Closed);
                 }
+                let may_move = lease.is_none() && self.stream.is_socket();
+                if let (true, Some(reactor)) = (may_move, self.registration.liveness.destination()) {
+                    let moving = self.depart()?;
+                    return Ok(moving.map_or(Outcome::Closed, |moving| Outcome::Moves(Box::new(moving), reactor)));
+                }
+                self.read(missing, may_move).await?;
                 continue;
             }
             let frame = self.take_frame(claimed.unwrap_or(0));
@@ -116,7 +159,7 @@ impl Connection {
             lease = None;
             if ended || self.registration.liveness.is_closing() {
                 self.flush().await?;
-                return Ok(());
+                return Ok(Outcome::Closed);
             }
             answered += 1;
             if answered % REQUESTS_PER_TURN == 0 && !self.input.is_empty() {
@@ -134,12 +177,14 @@ impl Connection {
     ) -> Result<bool, Fault> {
         let may_abandon = handler.may_abandon(&frame);
         let mut request = pin!(handler.handle(info, frame));
+        let waker = poll_fn(|context| Poll::Ready(self.relayed_waker(context))).await;
         // Most requests are answered at the first poll, and those ahead of it in the same read can share a write.
-        let reply = match poll_fn(|context| Poll::Ready(request.as_mut().poll(context))).await {
+        let answered = request.as_mut().poll(&mut Context::from_waker(&waker));
+        let reply = match answered {
             Poll::Ready(reply) => reply,
             Poll::Pending => {
                 self.registration.liveness.set_busy(true);
-                let reply = self.wait_for(request, may_abandon).await;
+                let reply = self.wait_for(request, &waker, may_abandon).await;
                 self.registration.liveness.set_busy(false);
                 self.registration.touch();
                 match reply? {
@@ -170,13 +215,14 @@ impl Connection {
     async fn wait_for(
         &mut self,
         mut request: Pin<&mut (impl Future<Output = Result<Reply, BadRequest>> + Send)>,
+        waker: &Waker,
         may_abandon: bool,
     ) -> Result<Option<Result<Reply, BadRequest>>, io::Error> {
         self.flush().await?;
         self.release_input();
         let mut may_read = true;
         poll_fn(|context| {
-            if let Poll::Ready(reply) = request.as_mut().poll(context) {
+            if let Poll::Ready(reply) = request.as_mut().poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(Ok(Some(reply)));
             }
             if may_abandon && self.registration.liveness.poll_closing(context) {
@@ -203,14 +249,14 @@ impl Connection {
         .await
     }
 
-    /// Waits for bytes; `false` at the end of the stream or if the connection is to close. `missing` is what the frame
-    /// at the front still lacks, if its size is known.
-    async fn read(&mut self, missing: Option<usize>) -> io::Result<bool> {
+    /// Waits for bytes, for the end of the stream, or until the connection is to close or to move. `missing` is what the
+    /// frame at the front still lacks, if its size is known.
+    async fn read(&mut self, missing: Option<usize>, may_move: bool) -> io::Result<()> {
         let liveness = Arc::clone(&self.registration.liveness);
         self.release_input();
         let read = poll_fn(|context| {
-            if liveness.poll_closing(context) {
-                return Poll::Ready(Ok(0));
+            if liveness.poll_closing(context) || (may_move && liveness.destination().is_some()) {
+                return Poll::Ready(Ok(None));
             }
             std::task::ready!(self.stream.poll_read_ready(context))?;
             if self.input.capacity() == 0 {
@@ -231,12 +277,25 @@ impl Connection {
                     BLIND_READ_MAX
                 }
             };
-            self.stream.poll_read_into(context, &mut self.input, limit)
+            self.stream.poll_read_into(context, &mut self.input, limit).map_ok(Some)
         })
         .await?;
-        self.registration.touch();
-        self.at_end = read == 0;
-        Ok(read > 0)
+        if let Some(read) = read {
+            self.registration.touch();
+            self.at_end = read == 0;
+        }
+        Ok(())
+    }
+
+    fn relayed_waker(&mut self, context: &Context<'_>) -> Waker {
+        match &self.wakers {
+            Some((task, relayed)) if task.will_wake(context.waker()) => relayed.clone(),
+            _ => {
+                let relayed = self.registration.relayed(context.waker());
+                self.wakers = Some((context.waker().clone(), relayed.clone()));
+                relayed
+            }
+        }
     }
 
     /// A connection that only waits, for its client or for the answer to a request, needs no memory to do so.

@@ -1,7 +1,7 @@
 //! When a connection was last of use, and how it is told to end (class `Selector.IdleExpiryManager`).
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     task::Context,
     time::Duration,
 };
@@ -9,7 +9,6 @@ use std::{
 use futures::task::AtomicWaker;
 
 /// What a connection and those who may end it share.
-#[derive(Default)]
 pub(super) struct Liveness {
     /// Milliseconds of the reactor's coarse clock.
     last_active_ms: AtomicU64,
@@ -19,7 +18,24 @@ pub(super) struct Liveness {
     closing: AtomicBool,
     /// To end even in the middle of a response: its client has taken none of it for too long.
     expired: AtomicBool,
+    /// The reactor to move to between two requests, or [`NOWHERE`].
+    destination: AtomicUsize,
     waker: AtomicWaker,
+}
+
+const NOWHERE: usize = usize::MAX;
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Self {
+            last_active_ms: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            expired: AtomicBool::new(false),
+            destination: AtomicUsize::new(NOWHERE),
+            waker: AtomicWaker::new(),
+        }
+    }
 }
 
 impl Liveness {
@@ -43,6 +59,17 @@ impl Liveness {
         self.close();
     }
 
+    /// Asks the connection to go on at another reactor: at once if it waits for a request, else after the one in flight.
+    pub(super) fn move_to(&self, reactor: usize) {
+        self.destination.store(reactor, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Where it has been asked to go on.
+    pub(super) fn destination(&self) -> Option<usize> {
+        Some(self.destination.load(Ordering::Acquire)).filter(|reactor| *reactor != NOWHERE)
+    }
+
     /// Wakes `context` when it comes true.
     pub(super) fn poll_expired(&self, context: &Context<'_>) -> bool {
         self.waker.register(context.waker());
@@ -57,6 +84,11 @@ impl Liveness {
     pub(super) fn poll_closing(&self, context: &Context<'_>) -> bool {
         self.waker.register(context.waker());
         self.is_closing()
+    }
+
+    /// Whether it was of use in the last `period_ms`.
+    pub(super) fn is_active(&self, now_ms: u64, period_ms: u64) -> bool {
+        now_ms.saturating_sub(self.last_active_ms.load(Ordering::Relaxed)) <= period_ms
     }
 
     pub(super) fn is_idle(&self, now_ms: u64, max_idle: Duration) -> bool {

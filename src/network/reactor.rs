@@ -5,8 +5,9 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    task::Waker,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -17,7 +18,11 @@ use tokio::{
     sync::Notify,
 };
 
-use super::idle::{Liveness, sweep_period};
+use super::{
+    balance::{self, Load},
+    idle::{Liveness, sweep_period},
+    relay::Relay,
+};
 
 pub(super) struct Reactor {
     pub(super) handle: Handle,
@@ -26,7 +31,20 @@ pub(super) struct Reactor {
     /// Milliseconds since the reactor started, as of the last sweep: what activity is measured with, so that a request
     /// does not cost a look at the clock.
     now_ms: AtomicU64,
+    /// Thousandths of the thread's time, smoothed.
+    busy: AtomicU32,
+    pub(super) relay: Arc<Relay>,
     stop: Arc<Notify>,
+}
+
+/// How often the load is looked at.
+const WINDOW: Duration = Duration::from_millis(250);
+
+/// Where the last measurement ended.
+#[derive(Clone, Copy)]
+struct Meter {
+    busy: Duration,
+    at: Instant,
 }
 
 /// A connection's entry in its reactor's list, until dropped.
@@ -46,12 +64,17 @@ impl Reactor {
             connections: Mutex::default(),
             next_id: AtomicU64::new(0),
             now_ms: AtomicU64::new(0),
+            busy: AtomicU32::new(0),
+            relay: Relay::new(),
             stop: Arc::clone(&stop),
         });
+        let relay = Arc::clone(&reactor.relay);
+        runtime.spawn(Arc::clone(&relay).run());
         runtime.spawn(Self::sweep(Arc::downgrade(&reactor), max_idle));
-        let thread = std::thread::Builder::new()
-            .name(format!("kafka-network-{index}"))
-            .spawn(move || runtime.block_on(stop.notified()))?;
+        let thread = std::thread::Builder::new().name(format!("kafka-network-{index}")).spawn(move || {
+            relay.settle_here();
+            runtime.block_on(stop.notified());
+        })?;
         Ok((reactor, thread))
     }
 
@@ -59,9 +82,40 @@ impl Reactor {
         self.stop.notify_one();
     }
 
-    /// Connections that live here.
-    pub(super) fn load(&self) -> usize {
-        self.connections.lock().len()
+    /// What lives here, and how busy that has kept the thread lately.
+    pub(super) fn load(&self) -> Load {
+        let busy = self.busy.load(Ordering::Relaxed);
+        let connections = self.connections.lock();
+        let active =
+            if busy < balance::BUSY { 0 } else { connections.values().filter(|at| self.is_active(at)).count() };
+        Load { busy, connections: connections.len(), active }
+    }
+
+    fn is_active(&self, liveness: &Liveness) -> bool {
+        /// The coarse clock is this late at most.
+        const LATELY_MS: u64 = 1000;
+        liveness.is_active(self.now_ms(), LATELY_MS)
+    }
+
+    /// Takes up how busy the thread was: the last [`WINDOW`] counts a fourth, so that a burst moves nothing.
+    fn measure(&self, meter: &mut Meter) {
+        let busy = self.handle.metrics().worker_total_busy_duration(0);
+        let now = Instant::now();
+        let share = (busy - meter.busy).as_secs_f64() / (now - meter.at).as_secs_f64().max(1e-3);
+        *meter = Meter { busy, at: now };
+        let smoothed = f64::from(self.busy.load(Ordering::Relaxed)) * 0.75 + share.clamp(0.0, 1.0) * 250.0;
+        self.busy.store(smoothed as u32, Ordering::Relaxed);
+    }
+
+    /// Has `count` connections go on at reactor `to`, those that carry the load first.
+    pub(super) fn send_away(&self, count: usize, to: usize) {
+        let connections = self.connections.lock();
+        let (active, rest): (Vec<_>, Vec<_>) =
+            connections.values().filter(|at| at.destination().is_none()).cloned().partition(|at| self.is_active(at));
+        drop(connections);
+        for liveness in active.iter().chain(&rest).take(count) {
+            liveness.move_to(to);
+        }
     }
 
     pub(super) fn register(self: &Arc<Self>) -> Registration {
@@ -103,7 +157,31 @@ impl Reactor {
     }
 }
 
+/// Keeps connections together or apart as their load demands, for as long as it is polled.
+pub(super) async fn balance(reactors: Vec<Arc<Reactor>>) {
+    let mut meters = vec![Meter { busy: Duration::ZERO, at: Instant::now() }; reactors.len()];
+    let mut ticks = tokio::time::interval(WINDOW);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for (reactor, meter) in reactors.iter().zip(&mut meters) {
+            reactor.measure(meter);
+        }
+        let loads: Vec<Load> = reactors.iter().map(|reactor| reactor.load()).collect();
+        let Some(shift) = balance::shift(&loads) else { continue };
+        reactors[shift.from].send_away(shift.count, shift.to);
+        // What was measured so far was measured before the move.
+        reactors[shift.from].busy.fetch_sub(shift.busy, Ordering::Relaxed);
+        reactors[shift.to].busy.fetch_add(shift.busy, Ordering::Relaxed);
+    }
+}
+
 impl Registration {
+    /// For what other threads may wake `task`, this connection's, by.
+    pub(super) fn relayed(&self, task: &Waker) -> Waker {
+        self.reactor.relay.waker_of(task)
+    }
+
     pub(super) fn touch(&self) {
         self.liveness.touch(self.reactor.now_ms());
     }

@@ -18,7 +18,7 @@ use super::{
     connection_quotas::ConnectionQuotas,
     handler::RequestHandler,
     memory::RequestMemory,
-    reactor::Reactor,
+    reactor::{self, Reactor},
 };
 use crate::transport::listener::bind;
 
@@ -33,7 +33,8 @@ pub struct BoundListeners {
 pub struct Server {
     addresses: Vec<(String, SocketAddr)>,
     reactors: Vec<Arc<Reactor>>,
-    acceptors: Vec<AbortHandle>,
+    /// The acceptors, and what moves connections.
+    tasks: Vec<AbortHandle>,
     quotas: Arc<ConnectionQuotas>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -73,7 +74,7 @@ impl BoundListeners {
         let mut server = Server {
             addresses: Vec::new(),
             reactors: Vec::new(),
-            acceptors: Vec::new(),
+            tasks: Vec::new(),
             quotas: Arc::new(ConnectionQuotas::new(&config)),
             threads: Mutex::default(),
         };
@@ -97,7 +98,11 @@ impl BoundListeners {
             server.addresses.push((name.clone(), listener.local_addr()?));
             let reactor = &server.reactors[index % server.reactors.len()];
             let task = reactor.handle.spawn(accept(Arc::clone(&shared), listener, name));
-            server.acceptors.push(task.abort_handle());
+            server.tasks.push(task.abort_handle());
+        }
+        if let [first, _, ..] = &server.reactors[..] {
+            let balancing = first.handle.spawn(reactor::balance(server.reactors.clone()));
+            server.tasks.push(balancing.abort_handle());
         }
         Ok(server)
     }
@@ -127,20 +132,32 @@ impl Server {
         self.quotas.total()
     }
 
+    /// Has all connections go on at reactor `to`.
+    #[cfg(test)]
+    pub(super) fn move_all(&self, to: usize) {
+        self.reactors.iter().for_each(|reactor| reactor.send_away(usize::MAX, to));
+    }
+
+    /// Connections at each reactor.
+    #[cfg(test)]
+    pub(super) fn spread(&self) -> Vec<usize> {
+        self.reactors.iter().map(|reactor| reactor.load().connections).collect()
+    }
+
     /// Stops accepting, lets the requests in flight end for up to `grace`, closes all connections and ends the threads.
     /// Blocks: call it from a thread of your own, not from a reactor. A second call does nothing.
     pub fn shutdown(&self, grace: Duration) {
         /// How often to look whether connections have ended.
         const POLL: Duration = Duration::from_millis(2);
         let threads = std::mem::take(&mut *self.threads.lock());
-        for acceptor in &self.acceptors {
-            acceptor.abort();
+        for task in &self.tasks {
+            task.abort();
         }
         let deadline = Instant::now() + grace;
         loop {
             // Each time: an acceptor may have handed one over at the last moment.
             self.reactors.iter().for_each(|reactor| reactor.close_connections());
-            if self.reactors.iter().all(|reactor| reactor.load() == 0) || Instant::now() >= deadline {
+            if self.reactors.iter().all(|reactor| reactor.load().connections == 0) || Instant::now() >= deadline {
                 break;
             }
             std::thread::sleep(POLL);

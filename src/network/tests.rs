@@ -161,6 +161,55 @@ fn a_request_that_waits_keeps_the_order() {
     assert_eq!(receive(&mut client).len(), 90_000);
 }
 
+/// Whatever is under way: waiting requests, half a frame, several pipelined, large ones in both directions.
+#[test]
+fn connections_move_between_reactors_and_clients_notice_nothing() {
+    let world = world(NetworkConfig::default());
+    let mut clients: Vec<_> = (0..8).map(|_| world.connect()).collect();
+    for round in 0..60 {
+        world.server.move_all(round % 2);
+        let large = vec![b'e'; 40_000];
+        for client in &mut clients {
+            let half = framed(b"ehalf");
+            client.write_all(&[framed(b"e1"), framed(&large), half[..6].to_vec()].concat()).unwrap();
+        }
+        // Half a frame does not hold it up.
+        if round % 3 == 0 {
+            eventually("all have moved", || {
+                // Again, should they have been gathered in between.
+                world.server.move_all(round % 2);
+                world.server.spread()[round % 2] == 8
+            });
+        }
+        world.server.move_all((round / 2) % 2);
+        for client in &mut clients {
+            client.write_all(&[&framed(b"ehalf")[6..], &framed(b"f"), &framed(b"e2")].concat()).unwrap();
+            assert_eq!(receive(client), b"e1");
+            assert_eq!(receive(client), large);
+            assert_eq!(receive(client), b"ehalf");
+            let file = receive(client);
+            assert_eq!(file[1..file.len() - 1], world.content);
+            assert_eq!(receive(client), b"e2");
+        }
+    }
+    clients[0].write_all(&framed(b"s")).unwrap();
+    world.server.move_all(1);
+    world.server.move_all(0);
+    assert_eq!(receive(&mut clients[0]), b"s");
+    clients[0].shutdown(Shutdown::Write).unwrap();
+    assert_closed(&mut clients[0]);
+    eventually("seven are left, together", || world.server.spread() == [7, 0] && world.server.connections() == 7);
+}
+
+#[test]
+fn connections_with_little_to_do_are_gathered() {
+    let world = world(NetworkConfig::default());
+    let _clients: Vec<_> = (0..6).map(|_| world.connect()).collect();
+    eventually("all are together", || world.server.spread() == [6, 0]);
+    world.server.move_all(1);
+    eventually("all are together again", || world.server.spread() == [6, 0]);
+}
+
 #[test]
 fn a_request_may_come_byte_by_byte() {
     let world = world(NetworkConfig::default());

@@ -24,6 +24,11 @@ pub enum Stream {
 }
 
 impl Stream {
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        matches!(self, Stream::Tcp(_))
+    }
+
     /// Ready when a read is worth trying, so that a waiting connection needs no buffer. Streams other than sockets
     /// cannot tell and are always ready.
     pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
