@@ -191,6 +191,7 @@ class Report:
     def __init__(self, folder):
         self.passed = self.failed = self.skipped = 0
         self.folder, self.failures, self.lock = folder, [], threading.Lock()
+        self.seconds = {}
         os.makedirs(folder, exist_ok=True)
         self.log = open(os.path.join(folder, "report.txt"), "a")
 

@@ -19,6 +19,8 @@ def main():
     parser.add_argument("--subject", choices=["monedula", "kafka"], default="monedula",
                         help="kafka: the harness tests itself, Apache Kafka against Apache Kafka")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of the crash loop")
+    parser.add_argument("--lane", choices=["", "main", "beside"], default="",
+                        help="one of two runs side by side: beside has the scenarios that mostly wait, main all others")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
@@ -27,8 +29,9 @@ def main():
         return 0
     folder = os.path.join(proc.WORK, f"run-{time.strftime('%m%d-%H%M%S')}-{os.getpid()}")
     old = sorted(entry for entry in os.listdir(proc.WORK) if entry.startswith("run-"))
-    for entry in old[:-3]:
+    for entry in old[:-4]:
         shutil.rmtree(os.path.join(proc.WORK, entry), ignore_errors=True)
+    proc.lane = options.lane
     report = harness.Report(folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = scenarios.Run(report, folder, options)
@@ -41,10 +44,12 @@ def main():
             path = os.path.join(folder, entry)
             if os.path.isdir(path) and not report.failed:
                 shutil.rmtree(path, ignore_errors=True)
+    slowest = sorted(report.seconds.items(), key=lambda entry: -entry[1])
+    print("seconds:", ", ".join(f"{name} {seconds:.0f}" for name, seconds in slowest if seconds >= 10))
     if report.failures:
         print("failed:", *report.failures, sep="\n  ")
     print(f"scenarios: {report.passed} passed, {report.failed} failed, {report.skipped} skipped")
-    with open(os.path.join(proc.WORK, "last-result"), "w") as out:
+    with open(os.path.join(proc.WORK, "last-result" + (options.lane and "-" + options.lane)), "w") as out:
         out.write(f"{report.passed} {report.failed} {report.skipped}\n")
     return 1 if report.failed else 0
 

@@ -17,13 +17,16 @@ LIBS = os.environ.get("KAFKA_LIBS", os.path.join(WORK, "libs"))
 CLASSES = os.path.join(WORK, "classes")
 MONEDULA = os.environ.get("MONEDULA_BIN", os.path.join(ROOT, "target", "release", "monedula"))
 LIVE = []
+# Two runs side by side must not give one port to two brokers, one of which is down just then.
+PORTS = {"": (12000, 30999), "main": (12000, 26999), "beside": (27000, 30999)}
+lane = ""
 _taken = set()
 
 
 def free_port():
     """A port below the ephemeral range, so that no client's own socket can take it before the broker binds."""
     while True:
-        port = random.randint(12000, 30000)
+        port = random.randint(*PORTS[lane])
         if port in _taken:
             continue
         with socket.socket() as probe:

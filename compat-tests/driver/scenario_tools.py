@@ -180,10 +180,10 @@ def groups(s):
     g = lambda label, *args, **more: s.tool(label, "groups", *args, **{"sort": True, **more})
     s.masks += GROUP_MASKS
     g("", "--delete", "--all-groups", keep=False)
-    s.tool("", "topics", "--create", "--topic", "gt", "--partitions", "3", keep=False)
-    s.tool("", "topics", "--create", "--topic", "gu", "--partitions", "1", keep=False)
+    from probes import KEPT, fill
+    s.tool("", "topics", "--create", "--topic", "gt", "--partitions", "3", *KEPT, keep=False)
+    s.tool("", "topics", "--create", "--topic", "gu", "--partitions", "1", *KEPT, keep=False)
     # Explicit partitions by a keyless sticky producer would be random: raw frames place the records.
-    from probes import fill
     fill(s, "gt", {0: 40, 1: 30, 2: 20})
     fill(s, "gu", {0: 10})
     g("list none", "--list")
@@ -256,8 +256,8 @@ def groups(s):
 
 
 def offsets(s):
-    from probes import fill
-    s.tool("", "topics", "--create", "--topic", "off", "--partitions", "3", keep=False)
+    from probes import KEPT, fill
+    s.tool("", "topics", "--create", "--topic", "off", "--partitions", "3", *KEPT, keep=False)
     fill(s, "off", {0: 10, 1: 20})
     get = lambda label, *args: s.tool(label, "get-offsets", *args, sort=True)
     get("latest", "--topic", "off")

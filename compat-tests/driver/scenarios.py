@@ -1,6 +1,7 @@
 """The list of scenarios, and the pair of brokers most of them share."""
 import os
 import sys
+import time
 import traceback
 
 import containers
@@ -83,17 +84,24 @@ class Run:
                 continue
             if quick == LONG and not (self.options.long or self.options.only):
                 continue
+            if self.options.lane and (name in BESIDE) != (self.options.lane == "beside"):
+                continue
             self.report.line(f"== {name}")
+            began = time.monotonic()
             try:
                 scenario(self, name)
             except Exception:
                 self.report.check(f"{name}: runs", False, traceback.format_exc())
+            self.report.seconds[name] = time.monotonic() - began
 
 
 def shared(script):
     """A scenario that is a script for one side, run on the shared pair."""
     return lambda run, name: harness.both(run.report, name, run.pair(), script)
 
+
+# Minutes of one broker's crashes under little load, in which nothing is compared or timed: others may run meanwhile.
+BESIDE = {"checker-kill", "transactions-crash", "crash-loop"}
 
 # Run only when asked for, with --long or by name.
 LONG = "long"
