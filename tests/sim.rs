@@ -47,11 +47,12 @@ use trace::Trace;
 use world::World;
 
 /// Simulated time in which things go wrong.
-const TROUBLE: Duration = Duration::from_secs(1000);
+const TROUBLE: Duration = Duration::from_secs(2000);
 /// The same of a run whose every message is kept.
 const TRACED_TROUBLE: Duration = Duration::from_secs(300);
 
 struct Told {
+    seconds: i64,
     anomalies: Vec<String>,
     story: Vec<String>,
     summary: String,
@@ -102,7 +103,7 @@ async fn mixed_trouble(world: &mut World, trouble: Duration) {
         let afterwards = world.random.random_range(1..10);
         world.pass(Duration::from_secs(afterwards)).await;
         world.tide.falls();
-        let quiet = world.random.random_range(20..240);
+        let quiet = world.random.random_range(30..360);
         world.pass(Duration::from_secs(quiet)).await;
     }
     world.tide.rises();
@@ -122,9 +123,9 @@ fn tell(plot: Plot, story: impl AsyncFnOnce(&mut World)) -> Told {
         story(&mut world).await;
         world.settle().await;
         let history = world.history.lock();
+        let seconds = world.clock.monotonic_ms() / 1000;
         let summary = format!(
-            "{} s; {}; transactions: {} committed, {} aborted, {} unknown, {:?}; group: {} commits, {} fetches ({} stale), {} generations",
-            world.clock.monotonic_ms() / 1000,
+            "{seconds} s; {}; transactions: {} committed, {} aborted, {} unknown, {:?}; group: {} commits, {} fetches ({} stale), {} generations",
             history.summary(),
             history.transactions.count(ledger::End::Committed),
             history.transactions.count(ledger::End::Aborted),
@@ -135,7 +136,7 @@ fn tell(plot: Plot, story: impl AsyncFnOnce(&mut World)) -> Told {
             history.commits.stale,
             history.commits.generations(),
         );
-        Told { anomalies: history.anomalies.clone(), story: world.log.clone(), summary, trace: trace.lines() }
+        Told { seconds, anomalies: history.anomalies.clone(), story: world.log.clone(), summary, trace: trace.lines() }
     });
     runtime.shutdown_background();
     told
@@ -152,8 +153,10 @@ fn acknowledged_records_survive(quarter: u64) {
         None => 0..number("SIM_SEEDS").unwrap_or(200),
     };
     let mut failed = Vec::new();
+    let mut lengths = Vec::new();
     for seed in seeds.filter(|seed| seed % 4 == quarter) {
         let told = tell_of_trouble(Plot::of(seed));
+        lengths.push(told.seconds);
         if seed % 20 == quarter || !told.anomalies.is_empty() {
             println!("seed {seed}: {}", told.summary);
         }
@@ -162,6 +165,10 @@ fn acknowledged_records_survive(quarter: u64) {
             println!("seed {seed}, the story:\n{}\nanomalies: {first:#?}", told.story.join("\n"));
             failed.push(seed);
         }
+    }
+    lengths.sort_unstable();
+    if let [least, .., most] = lengths[..] {
+        println!("{} seeds of {least} to {most} s, median {}", lengths.len(), lengths[lengths.len() / 2]);
     }
     assert!(failed.is_empty(), "seeds with anomalies: {failed:?}");
 }

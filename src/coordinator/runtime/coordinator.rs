@@ -57,6 +57,7 @@ impl GroupCoordinator {
             partitions,
             new_machine: Box::new(move || GroupShard::new(Arc::clone(&shared))),
             load_buffer_bytes: config.load_buffer_bytes,
+            loads_committed: false,
             ports,
             clock,
             effects,

@@ -33,6 +33,8 @@ pub trait LogSource: Send + Sync + 'static {
 pub trait LogReader: Send {
     fn start_offset(&self) -> Offset;
     fn end_offset(&self) -> Offset;
+    /// Whether all of it is on every in-sync replica: no election may take it back.
+    fn is_committed(&self) -> bool;
     /// Fills `buffer` with whole batches from the one that holds `offset`: about `bytes_max`, at least one. Empty at
     /// the end.
     fn read(&self, offset: Offset, bytes_max: usize, buffer: &mut Vec<u8>) -> Result<(), String>;
@@ -86,6 +88,10 @@ impl LogReader for Arc<UnifiedLog> {
 
     fn end_offset(&self) -> Offset {
         self.log_end_offset()
+    }
+
+    fn is_committed(&self) -> bool {
+        self.high_watermark() >= self.log_end_offset()
     }
 
     fn read(&self, offset: Offset, bytes_max: usize, buffer: &mut Vec<u8>) -> Result<(), String> {

@@ -84,6 +84,12 @@ impl<M: Machine> ShardCell<M> {
         Arc::new(Self { tp, state, ports, clock, on_deadline })
     }
 
+    /// Whether this loading is still asked for.
+    pub fn is_loading(&self, incarnation: u64) -> bool {
+        let state = self.state.lock();
+        state.incarnation == incarnation && state.status == Status::Loading
+    }
+
     pub fn now(&self) -> Now {
         Now { wall_ms: self.clock.now_ms(), monotonic_ms: self.clock.monotonic_ms() }
     }

@@ -26,6 +26,9 @@ use crate::{
 /// Makes an empty machine, for loading into.
 pub(super) type NewMachine<M> = Box<dyn Fn() -> M + Send + Sync>;
 
+/// How often a log that is to be loaded is asked whether it is committed.
+const COMMITTED_YET: Duration = Duration::from_millis(20);
+
 /// Work to be repeated, with its period in milliseconds.
 pub(super) type Recurring = (i64, Box<dyn Fn() + Send + Sync>);
 
@@ -35,6 +38,7 @@ pub(super) struct Shards<M: Machine> {
     ports: Arc<dyn Ports>,
     clock: Arc<dyn Clock>,
     load_buffer_bytes: usize,
+    loads_committed: bool,
     is_active: AtomicBool,
     wake: Arc<Wake>,
     loads: Mutex<Loads>,
@@ -68,6 +72,9 @@ pub(super) struct Plan<M: Machine> {
     pub partitions: i32,
     pub new_machine: NewMachine<M>,
     pub load_buffer_bytes: i32,
+    /// Waits with loading until the log is committed to its end. Kafka does not: a transition that its coordinator was
+    /// still waiting for is taken for done by the next one, which says so, and may yet be lost.
+    pub loads_committed: bool,
     pub ports: Arc<dyn Ports>,
     pub clock: Arc<dyn Clock>,
     pub effects: mpsc::UnboundedSender<M::Effect>,
@@ -94,6 +101,7 @@ impl<M: Machine> Shards<M> {
             ports: plan.ports,
             clock: plan.clock,
             load_buffer_bytes: usize::try_from(plan.load_buffer_bytes).unwrap_or(1).max(1),
+            loads_committed: plan.loads_committed,
             is_active: AtomicBool::new(true),
             wake,
             loads: Mutex::default(),
@@ -147,6 +155,27 @@ impl<M: Machine> Shards<M> {
         if is_empty || tokio::runtime::Handle::try_current().is_err() {
             return self.load(index, incarnation);
         }
+        if self.is_to_wait(cell) {
+            let this = Arc::clone(self);
+            tokio::spawn(async move { this.load_when_committed(index, incarnation).await });
+        } else {
+            self.enqueue(index, incarnation);
+        }
+    }
+
+    fn is_to_wait(&self, cell: &ShardCell<M>) -> bool {
+        self.loads_committed && self.ports.open(&cell.tp).is_ok_and(|log| !log.is_committed())
+    }
+
+    async fn load_when_committed(self: Arc<Self>, index: usize, incarnation: u64) {
+        let cell = &self.cells[index];
+        while self.is_active() && cell.is_loading(incarnation) && self.is_to_wait(cell) {
+            tokio::time::sleep(COMMITTED_YET).await;
+        }
+        self.enqueue(index, incarnation);
+    }
+
+    fn enqueue(self: &Arc<Self>, index: usize, incarnation: u64) {
         let mut loads = self.loads.lock();
         loads.queue.push_back((index, incarnation));
         if !loads.is_running {
@@ -176,10 +205,7 @@ impl<M: Machine> Shards<M> {
     fn load(&self, index: usize, incarnation: u64) {
         let cell = &self.cells[index];
         let started_ms = self.clock.monotonic_ms();
-        let is_wanted = || {
-            let state = cell.state.lock();
-            state.incarnation == incarnation && state.status == Status::Loading
-        };
+        let is_wanted = || cell.is_loading(incarnation);
         let mut shard = (self.new_machine)();
         let outcome = match self.ports.open(&cell.tp) {
             Ok(log) => loader::load(&*log, &mut shard, cell.now(), self.load_buffer_bytes, &is_wanted),

@@ -10,6 +10,8 @@ use super::{
     GroupCoordinator,
     loader::{apply, encode},
     ports::{LogReader, LogSource, PartitionWriter},
+    shard_cell::Status,
+    shards::{Plan, Shards},
 };
 use crate::{
     common::{Clock, ErrorCode, Offset, TopicPartition, time::ManualClock},
@@ -75,6 +77,8 @@ struct MemoryLog {
     bytes: Vec<u8>,
     end: Offset,
     appends: usize,
+    /// Some in-sync replica lacks the end.
+    is_uncommitted: bool,
     /// Appends fail with this, if set.
     failing: Option<ErrorCode>,
 }
@@ -128,6 +132,10 @@ impl LogReader for MemoryPorts {
 
     fn end_offset(&self) -> Offset {
         self.log.lock().end
+    }
+
+    fn is_committed(&self) -> bool {
+        !self.log.lock().is_uncommitted
     }
 
     /// One batch at a time, so that the loop around it has something to do.
@@ -248,6 +256,40 @@ async fn what_others_wrote_meanwhile_is_loaded() {
         tokio::task::yield_now().await;
     }
     assert_eq!(committed(&cut_off, "g"), [7]);
+}
+
+/// What the coordinator before this one was still waiting for may be lost with it: nobody may be told that it is done.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_committed_is_waited_for() {
+    let ports = MemoryPorts::default();
+    let clock = || Arc::new(TokioClock(tokio::time::Instant::now()));
+    let before = coordinator(&ports, clock());
+    before.on_elected(0, 1);
+    assert_eq!(before.commit_offsets(commit("g", 1)).await[0].1, ErrorCode::None);
+
+    let shards = Arc::new(Shards::new(Plan {
+        topic: "t",
+        partitions: 1,
+        new_machine: Box::new(|| GroupShard::new(Arc::default())),
+        load_buffer_bytes: 1000,
+        loads_committed: true,
+        ports: Arc::new(ports.clone()),
+        clock: clock(),
+        effects: tokio::sync::mpsc::unbounded_channel().0,
+    }));
+    let status = || shards.get(0).unwrap().state.lock().status;
+    ports.log.lock().is_uncommitted = true;
+    shards.on_elected(0, 2);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(status(), Status::Loading);
+    ports.log.lock().is_uncommitted = false;
+    for _ in 0..1000 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if status() == Status::Active {
+            return;
+        }
+    }
+    panic!("never loaded");
 }
 
 /// Commits that arrive while one is on its way to the followers share the next batch, and each gets its answer.

@@ -68,6 +68,7 @@ impl TransactionCoordinator {
             partitions,
             new_machine: Box::new(move || TransactionShard::new(Arc::clone(&shared))),
             load_buffer_bytes: config.load_buffer_bytes,
+            loads_committed: true,
             ports,
             clock,
             effects,
