@@ -4,7 +4,9 @@ import random
 import subprocess
 import sys
 import time
+import traceback
 
+import cluster as clusters
 import proc
 from scenario_crash import VENV, have_librdkafka
 
@@ -83,6 +85,30 @@ class Checker:
             if child.poll() is None:
                 child.kill()
             child.wait()
+
+
+def on_cluster(run, name, kinds, tell, overrides=None, rate=20, processes=2):
+    """`tell(cluster, checker)` on three brokers of these kinds, with a checker of RF 3 that `tell` starts and finishes."""
+    if not have_librdkafka():
+        return run.report.skip(name, "librdkafka is not here")
+    run.close_pair()
+    seed = random.randrange(1 << 30)
+    random.seed(seed)
+    run.report.line(f"{name}: seed {seed}")
+    mix = {number: run.options.subject if kind == "monedula" else kind for number, kind in kinds.items()}
+    cluster = clusters.Cluster(os.path.join(run.folder, name), mix, overrides)
+    checker = None
+    try:
+        cluster.start()
+        checker = Checker(cluster.bootstrap, os.path.join(run.folder, f"{name}-histories"), replication=3, min_isr=2, rate=rate, processes=processes)
+        tell(cluster, checker)
+    except Exception:
+        run.report.check(f"{name}: runs", False, traceback.format_exc() + cluster.logs())
+    finally:
+        if checker:
+            checker.close()
+        cluster.close()
+        proc.stop_all()
 
 
 def kill(run, name):

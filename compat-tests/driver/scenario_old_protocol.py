@@ -4,17 +4,13 @@ is then changed, broker by broker, to the protocol of today."""
 import glob
 import json
 import os
-import random
 import signal
 import time
-import traceback
 
 import cluster as clusters
-import proc
 import scenario_checker
 import scenario_cluster
 from scenario_admin import ELECT, REASSIGN
-from scenario_crash import have_librdkafka
 
 OLD, NEW = "2.6", "3.9"
 # A follower that pauses leaves the ISR before its session ends.
@@ -24,26 +20,9 @@ PAUSE_S = 10
 
 def scenario(kinds):
     def run_it(run, name):
-        if not have_librdkafka():
-            return run.report.skip(name, "librdkafka is not here")
-        run.close_pair()
-        seed = random.randrange(1 << 30)
-        random.seed(seed)
-        run.report.line(f"{name}: seed {seed}")
-        mix = {number: run.options.subject if kind == "monedula" else kind for number, kind in kinds.items()}
-        cluster = clusters.Cluster(os.path.join(run.folder, name), mix, OVERRIDES)
-        checker = None
-        try:
-            cluster.start()
-            checker = scenario_checker.Checker(cluster.bootstrap, os.path.join(run.folder, f"{name}-histories"), replication=3, min_isr=2, rate=20, processes=2)
+        def tell(cluster, checker):
             _Story(run.report, name, cluster, checker, run.folder).run()
-        except Exception:
-            run.report.check(f"{name}: runs", False, traceback.format_exc() + cluster.logs())
-        finally:
-            if checker:
-                checker.close()
-            cluster.close()
-            proc.stop_all()
+        scenario_checker.on_cluster(run, name, kinds, tell, OVERRIDES)
     return run_it
 
 

@@ -1,15 +1,12 @@
 """ZooKeeper goes away for minutes and takes all sessions with it: what needs no ZooKeeper goes on, and what comes after is as it was before."""
 import json
 import os
-import random
 import time
-import traceback
 
 import cluster as clusters
 import proc
 import scenario_checker
 import scenario_cluster
-from scenario_crash import have_librdkafka
 
 # While ZooKeeper is away: the longest silence of an acks=all writer, and what a broker of ours may take and say.
 SILENCE_S = 10
@@ -20,32 +17,16 @@ LINES_PER_MINUTE = 60
 def scenario(kinds, seconds):
     """`--rounds N` makes it N times ten seconds."""
     def run_it(run, name):
-        if not have_librdkafka():
-            return run.report.skip(name, "librdkafka is not here")
-        run.close_pair()
-        seed = random.randrange(1 << 30)
-        random.seed(seed)
         away = 10 * run.options.rounds or seconds
-        run.report.line(f"{name}: seed {seed}, away for {away} s")
-        mix = {number: run.options.subject if kind == "monedula" else kind for number, kind in kinds.items()}
-        cluster = clusters.Cluster(os.path.join(run.folder, name), mix)
-        checker = None
-        try:
-            cluster.start()
-            scenario_cluster.create(run.report, name, cluster, "load")
-            checker = scenario_checker.Checker(cluster.bootstrap, os.path.join(run.folder, f"{name}-histories"), replication=3, min_isr=2, rate=30, processes=3)
+
+        def tell(cluster, checker):
             _through(run.report, name, cluster, checker, run.folder, away)
-        except Exception:
-            run.report.check(f"{name}: runs", False, traceback.format_exc() + cluster.logs())
-        finally:
-            if checker:
-                checker.close()
-            cluster.close()
-            proc.stop_all()
+        scenario_checker.on_cluster(run, name, kinds, tell, rate=30, processes=3)
     return run_it
 
 
 def _through(report, name, cluster, checker, folder, seconds):
+    scenario_cluster.create(report, name, cluster, "load")
     load = scenario_cluster.ClusterLoad(cluster, folder, "load", rate=300)
     load.pace = ("steady",)
     load.start()

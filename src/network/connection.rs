@@ -83,8 +83,6 @@ pub(super) struct Connection {
     output_bytes: usize,
     /// The client sends nothing more; what it has sent is still answered.
     at_end: bool,
-    /// This task's waker, and the one that stands for it with those who complete requests on other threads.
-    wakers: Option<(Waker, Waker)>,
 }
 
 impl Connection {
@@ -97,7 +95,6 @@ impl Connection {
             output: VecDeque::new(),
             output_bytes: 0,
             at_end: false,
-            wakers: None,
         }
     }
 
@@ -121,6 +118,8 @@ impl Connection {
         info: &Arc<ConnectionInfo>,
     ) -> Result<Outcome, Fault> {
         let limits = Arc::clone(&self.limits);
+        // For those who complete requests on other threads; a task has one waker all its life.
+        let waker = poll_fn(|context| Poll::Ready(self.registration.relayed(context.waker()))).await;
         let mut lease = None;
         let mut answered = 0;
         loop {
@@ -155,7 +154,7 @@ impl Connection {
                 continue;
             }
             let frame = self.take_frame(claimed.unwrap_or(0));
-            let ended = self.answer(handler, info, frame).await?;
+            let ended = self.answer(handler, info, frame, &waker).await?;
             lease = None;
             if ended || self.registration.liveness.is_closing() {
                 self.flush().await?;
@@ -174,17 +173,17 @@ impl Connection {
         handler: &H,
         info: &Arc<ConnectionInfo>,
         frame: BytesMut,
+        waker: &Waker,
     ) -> Result<bool, Fault> {
         let may_abandon = handler.may_abandon(&frame);
         let mut request = pin!(handler.handle(info, frame));
-        let waker = poll_fn(|context| Poll::Ready(self.relayed_waker(context))).await;
         // Most requests are answered at the first poll, and those ahead of it in the same read can share a write.
-        let answered = request.as_mut().poll(&mut Context::from_waker(&waker));
+        let answered = request.as_mut().poll(&mut Context::from_waker(waker));
         let reply = match answered {
             Poll::Ready(reply) => reply,
             Poll::Pending => {
                 self.registration.liveness.set_busy(true);
-                let reply = self.wait_for(request, &waker, may_abandon).await;
+                let reply = self.wait_for(request, waker, may_abandon).await;
                 self.registration.liveness.set_busy(false);
                 self.registration.touch();
                 match reply? {
@@ -285,17 +284,6 @@ impl Connection {
             self.at_end = read == 0;
         }
         Ok(())
-    }
-
-    fn relayed_waker(&mut self, context: &Context<'_>) -> Waker {
-        match &self.wakers {
-            Some((task, relayed)) if task.will_wake(context.waker()) => relayed.clone(),
-            _ => {
-                let relayed = self.registration.relayed(context.waker());
-                self.wakers = Some((context.waker().clone(), relayed.clone()));
-                relayed
-            }
-        }
     }
 
     /// A connection that only waits, for its client or for the answer to a request, needs no memory to do so.

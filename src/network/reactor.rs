@@ -101,7 +101,7 @@ impl Reactor {
     fn measure(&self, meter: &mut Meter) {
         let busy = self.handle.metrics().worker_total_busy_duration(0);
         let now = Instant::now();
-        let share = (busy - meter.busy).as_secs_f64() / (now - meter.at).as_secs_f64().max(1e-3);
+        let share = busy.saturating_sub(meter.busy).as_secs_f64() / (now - meter.at).as_secs_f64().max(1e-3);
         *meter = Meter { busy, at: now };
         let smoothed = f64::from(self.busy.load(Ordering::Relaxed)) * 0.75 + share.clamp(0.0, 1.0) * 250.0;
         self.busy.store(smoothed as u32, Ordering::Relaxed);

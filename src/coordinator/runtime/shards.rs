@@ -72,8 +72,8 @@ pub(super) struct Plan<M: Machine> {
     pub partitions: i32,
     pub new_machine: NewMachine<M>,
     pub load_buffer_bytes: i32,
-    /// Waits with loading until the log is committed to its end. Kafka does not: a transition that its coordinator was
-    /// still waiting for is taken for done by the next one, which says so, and may yet be lost.
+    /// Waits with loading until the log is committed to its end: a transition that the coordinator before was still
+    /// waiting for would be taken for done by this one, which would say so, and may yet be lost.
     pub loads_committed: bool,
     pub ports: Arc<dyn Ports>,
     pub clock: Arc<dyn Clock>,
