@@ -97,10 +97,11 @@ pub struct ConnectionInfo {
     pub principal: String,
 }
 
-/// One request's surroundings.
-pub struct Context {
-    pub services: Arc<Services>,
-    pub connection: Arc<ConnectionInfo>,
+/// One request's surroundings. Borrowed: a count of users that every thread changes for every request is what they would
+/// all wait for.
+pub struct Context<'a> {
+    pub services: &'a Arc<Services>,
+    pub connection: &'a ConnectionInfo,
     pub api_key: i16,
     pub version: i16,
     pub correlation_id: i32,
@@ -108,7 +109,7 @@ pub struct Context {
     pub client_id: kafka_protocol::protocol::StrBytes,
 }
 
-impl Context {
+impl Context<'_> {
     /// Counts the errors of what is about to be answered.
     pub fn count_errors(&self, response: &impl ErrorCounts) {
         response.count_errors(&mut |code| self.services.request_metrics.answered(self.api_key, code));

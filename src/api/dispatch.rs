@@ -33,8 +33,8 @@ pub async fn dispatch(
 ) -> Result<Reply, BadRequest> {
     let header = RequestHeader::parse(&mut frame).map_err(|fault| BadRequest(fault.to_string()))?;
     let context = Context {
-        services: Arc::clone(services),
-        connection: Arc::clone(connection),
+        services,
+        connection,
         api_key: header.api_key,
         version: header.api_version,
         correlation_id: header.correlation_id,
@@ -54,7 +54,7 @@ pub async fn dispatch(
 }
 
 /// Decodes a body that the guard has let through.
-pub fn decode<R: kafka_protocol::protocol::Request>(ctx: &Context, body: BytesMut) -> Result<R, BadRequest> {
+pub fn decode<R: kafka_protocol::protocol::Request>(ctx: &Context<'_>, body: BytesMut) -> Result<R, BadRequest> {
     let mut body: Bytes = body.freeze();
     guard::check(ctx.api_key, ctx.version, &body).map_err(|fault| BadRequest(fault.to_string()))?;
     R::decode(&mut body, ctx.version).map_err(|fault| {
@@ -64,7 +64,7 @@ pub fn decode<R: kafka_protocol::protocol::Request>(ctx: &Context, body: BytesMu
 
 /// A response frame: length, header, body.
 pub fn encode<R: Encodable + kafka_protocol::protocol::HeaderVersion>(
-    ctx: &Context,
+    ctx: &Context<'_>,
     response: &R,
 ) -> Result<Reply, BadRequest> {
     encode_as(ctx, response, ctx.version)
@@ -72,19 +72,20 @@ pub fn encode<R: Encodable + kafka_protocol::protocol::HeaderVersion>(
 
 /// As [`encode`], in another version than the request's (ApiVersions only).
 pub fn encode_as<R: Encodable + kafka_protocol::protocol::HeaderVersion>(
-    ctx: &Context,
+    ctx: &Context<'_>,
     response: &R,
     version: i16,
 ) -> Result<Reply, BadRequest> {
-    let mut frame = BytesMut::with_capacity(256);
+    let fault = |fault| BadRequest(format!("cannot encode response of api {}: {fault:#}", ctx.api_key));
+    let header_size = if R::header_version(version) >= 1 { 9 } else { 8 };
+    // As large as it will be: then it need not grow, and is frozen without another allocation.
+    let mut frame = BytesMut::with_capacity(header_size + response.compute_size(version).map_err(fault)?);
     frame.put_i32(0);
     frame.put_i32(ctx.correlation_id);
-    if R::header_version(version) >= 1 {
+    if header_size > 8 {
         frame.put_u8(0);
     }
-    response
-        .encode(&mut frame, version)
-        .map_err(|fault| BadRequest(format!("cannot encode response of api {}: {fault:#}", ctx.api_key)))?;
+    response.encode(&mut frame, version).map_err(fault)?;
     let length = i32::try_from(frame.len() - 4).map_err(|_| BadRequest("response over 2 GiB".into()))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(Reply::Frame(smallvec![Chunk::Bytes(frame.freeze())]))

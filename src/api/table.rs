@@ -11,7 +11,7 @@ use super::{
 use crate::metrics::catalog::{CountedApi, RequestMetrics};
 
 /// Runs one request: the body after the header in, the whole response frame out.
-pub type Handler = for<'a> fn(&'a Context, BytesMut) -> BoxFuture<'a, Result<Reply, BadRequest>>;
+pub type Handler = for<'a> fn(&'a Context<'a>, BytesMut) -> BoxFuture<'a, Result<Reply, BadRequest>>;
 
 /// One API of Kafka 3.9's ZooKeeper listener that this broker serves.
 pub struct ApiRow {

@@ -12,7 +12,7 @@ use crate::{
     api::Context,
 };
 
-pub async fn handle(ctx: &Context, request: AlterConfigsRequest) -> AlterConfigsResponse {
+pub async fn handle(ctx: &Context<'_>, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let changes: Vec<ResourceChange> = request
         .resources
         .iter()

@@ -19,7 +19,10 @@ use crate::{
 /// What `Errors.NO_REASSIGNMENT_IN_PROGRESS` says.
 const NONE_IN_PROGRESS: &str = "No partition reassignment is in progress.";
 
-pub async fn handle(ctx: &Context, request: AlterPartitionReassignmentsRequest) -> AlterPartitionReassignmentsResponse {
+pub async fn handle(
+    ctx: &Context<'_>,
+    request: AlterPartitionReassignmentsRequest,
+) -> AlterPartitionReassignmentsResponse {
     let mut wishes = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {

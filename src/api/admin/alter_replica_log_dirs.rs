@@ -13,7 +13,7 @@ use kafka_protocol::{
 use crate::{api::Context, common::TopicPartition};
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
+pub async fn handle(ctx: &Context<'_>, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
     // A partition named twice goes where it was named last.
     let mut wanted: IndexMap<(StrBytes, i32), StrBytes> = IndexMap::new();
     for dir in request.dirs {

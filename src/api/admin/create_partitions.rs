@@ -16,7 +16,7 @@ use crate::{
     common::ErrorCode,
 };
 
-pub async fn handle(ctx: &Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+pub async fn handle(ctx: &Context<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     if !super::is_controller(ctx) {
         let refused = |topic: CreatePartitionsTopic| result(topic.name, ErrorCode::NotController, None);
         return CreatePartitionsResponse::default().with_results(request.topics.into_iter().map(refused).collect());

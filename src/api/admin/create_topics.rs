@@ -21,7 +21,7 @@ use crate::{
 /// KRaft's own topic, which must not come to be here either.
 const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
-pub async fn handle(ctx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub async fn handle(ctx: &Context<'_>, request: CreateTopicsRequest) -> CreateTopicsResponse {
     if !super::is_controller(ctx) {
         let refused = |topic: CreatableTopic| failed(topic.name, ErrorCode::NotController, Some(String::new()));
         return CreateTopicsResponse::default().with_topics(request.topics.into_iter().map(refused).collect());

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{api::Context, common::ErrorCode, metadata::MetadataImage};
 
-pub async fn handle(ctx: &Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+pub async fn handle(ctx: &Context<'_>, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let asked = asked_for(&request, ctx.version);
     let all = |code: ErrorCode| {
         let results = asked.iter().map(|(name, id)| result(name.clone(), *id, code)).collect();

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-pub async fn handle(ctx: &Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub async fn handle(ctx: &Context<'_>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let mut results = Vec::with_capacity(request.resources.len());
     // A type nobody knows spoils the whole request.
     if let Some(refused) = refuse_unknown_types(&request) {

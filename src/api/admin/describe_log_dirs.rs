@@ -15,7 +15,7 @@ use kafka_protocol::{
 use crate::{api::Context, common::TopicPartition, replication::LogDirInfo};
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+pub async fn handle(ctx: &Context<'_>, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     // Null asks for everything, an empty list for the dirs alone.
     let wanted: Option<BTreeSet<(&str, i32)>> = request.topics.as_ref().map(|topics| {
         topics.iter().flat_map(|topic| topic.partitions.iter().map(|index| (topic.topic.as_str(), *index))).collect()

@@ -23,7 +23,7 @@ use crate::{
 /// What `Errors.ELECTION_NOT_NEEDED` says.
 const NOT_NEEDED: &str = "Leader election not needed for topic partition.";
 
-pub async fn handle(ctx: &Context, request: ElectLeadersRequest) -> ElectLeadersResponse {
+pub async fn handle(ctx: &Context<'_>, request: ElectLeadersRequest) -> ElectLeadersResponse {
     let election = match request.election_type {
         0 => ElectionType::Preferred,
         1 => ElectionType::Unclean,
@@ -78,7 +78,7 @@ fn partition_result(index: i32, result: Result<BrokerId, ApiError>) -> Partition
 
 /// Waits until the image shows the new leaders (class `DelayedElectLeader`); the answer is those it does not show in time.
 async fn wait_for_leaders(
-    ctx: &Context,
+    ctx: &Context<'_>,
     elected: Vec<(TopicPartition, BrokerId)>,
     timeout_ms: i32,
 ) -> IndexSet<TopicPartition> {

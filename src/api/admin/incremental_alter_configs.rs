@@ -15,7 +15,7 @@ use crate::{
     api::Context,
 };
 
-pub async fn handle(ctx: &Context, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
+pub async fn handle(ctx: &Context<'_>, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
     let changes: Vec<ResourceChange> = request
         .resources
         .iter()

@@ -17,7 +17,10 @@ use crate::{
     controller::command::OngoingReassignment,
 };
 
-pub async fn handle(ctx: &Context, request: ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
+pub async fn handle(
+    ctx: &Context<'_>,
+    request: ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
     let named = request.topics.map(|topics| {
         let mut named = Vec::new();
         for topic in topics {

@@ -8,7 +8,7 @@ use crate::{
 
 /// The leader as this broker's image knows it. Adds where it is reached, on the listener the client uses, to `endpoints`.
 pub fn current_leader(
-    ctx: &Context,
+    ctx: &Context<'_>,
     image: &MetadataImage,
     topic: &str,
     partition: i32,

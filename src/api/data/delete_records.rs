@@ -16,7 +16,7 @@ use crate::{
     replication::DeleteRecordsResult,
 };
 
-pub async fn handle(ctx: &Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+pub async fn handle(ctx: &Context<'_>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let timeout_ms = request.timeout_ms;
     let topics = request.topics.into_iter().map(async |topic| {
         let name = topic_name(ctx, &topic.name);
@@ -35,7 +35,7 @@ pub async fn handle(ctx: &Context, request: DeleteRecordsRequest) -> DeleteRecor
     DeleteRecordsResponse::default().with_topics(join_all(topics).await)
 }
 
-async fn delete(ctx: &Context, tp: &TopicPartition, offset: i64, timeout_ms: i32) -> DeleteRecordsResult {
+async fn delete(ctx: &Context<'_>, tp: &TopicPartition, offset: i64, timeout_ms: i32) -> DeleteRecordsResult {
     let is_known = ctx.services.metadata.load().partition(&tp.topic, tp.partition).is_some();
     if !is_known {
         return DeleteRecordsResult { error: ErrorCode::UnknownTopicOrPartition, low_watermark: NO_OFFSET };

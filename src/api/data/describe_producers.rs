@@ -18,7 +18,7 @@ use crate::{
 const UNHOSTED: &str = "This server does not host this topic-partition.";
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: DescribeProducersRequest) -> DescribeProducersResponse {
+pub async fn handle(ctx: &Context<'_>, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let refused = refuse_topic(ctx, &topic.name);
         let name = super::list_offsets::topic_name(ctx, &topic.name);
@@ -38,7 +38,7 @@ pub async fn handle(ctx: &Context, request: DescribeProducersRequest) -> Describ
     DescribeProducersResponse::default().with_topics(topics.collect())
 }
 
-fn refuse_topic(ctx: &Context, topic: &str) -> Option<(ErrorCode, Option<String>)> {
+fn refuse_topic(ctx: &Context<'_>, topic: &str) -> Option<(ErrorCode, Option<String>)> {
     if let Err(message) = topic_name::validate(topic) {
         return Some((ErrorCode::InvalidTopicException, Some(message)));
     }
@@ -46,7 +46,7 @@ fn refuse_topic(ctx: &Context, topic: &str) -> Option<(ErrorCode, Option<String>
     (!is_known).then(|| (ErrorCode::UnknownTopicOrPartition, Some(UNHOSTED.to_owned())))
 }
 
-fn describe(ctx: &Context, tp: &TopicPartition, response: PartitionResponse) -> PartitionResponse {
+fn describe(ctx: &Context<'_>, tp: &TopicPartition, response: PartitionResponse) -> PartitionResponse {
     match ctx.services.replicas.any_log(tp) {
         Ok(log) => response.with_active_producers(log.active_producers().into_iter().map(producer).collect()),
         Err(code) => response.with_error_code(code.code()),

@@ -26,7 +26,7 @@ use crate::{
 const CONSUMER_REPLICA_ID: BrokerId = -1;
 const READ_COMMITTED: i8 = 1;
 
-pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> {
+pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
     let request: FetchRequest = decode(ctx, body)?;
     let params = params(ctx, &request);
     let context = session_context(ctx, request, params.replica_id >= 0);
@@ -41,7 +41,7 @@ pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> 
     Ok(Reply::Frame(frame))
 }
 
-fn params(ctx: &Context, request: &FetchRequest) -> FetchParams {
+fn params(ctx: &Context<'_>, request: &FetchRequest) -> FetchParams {
     let replica_id = if ctx.version >= 15 { request.replica_state.replica_id.0 } else { request.replica_id.0 };
     let max_bytes = request.max_bytes.min(ctx.services.replicas.config().fetch_max_bytes);
     FetchParams {
@@ -60,7 +60,7 @@ fn params(ctx: &Context, request: &FetchRequest) -> FetchParams {
     }
 }
 
-fn session_context(ctx: &Context, request: FetchRequest, from_follower: bool) -> FetchContext {
+fn session_context(ctx: &Context<'_>, request: FetchRequest, from_follower: bool) -> FetchContext {
     let image = ctx.services.metadata.load();
     let uses_topic_ids = ctx.version >= 13;
     let named = |name: &str, id: Uuid| topic_name(&image, uses_topic_ids, name, id);
@@ -119,7 +119,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    fn of(ctx: &Context, context: &FetchContext) -> Self {
+    fn of(ctx: &Context<'_>, context: &FetchContext) -> Self {
         let image = ctx.services.metadata.load();
         let mut plan = Self::default();
         let mut position = 0;

@@ -37,7 +37,7 @@ pub(super) struct Answer {
 }
 
 /// The response, before it is encoded. Those that were refused unread come last, as in Kafka.
-pub(super) fn make(ctx: &Context, answer: Answer) -> FetchResponse {
+pub(super) fn make(ctx: &Context<'_>, answer: Answer) -> FetchResponse {
     let Answer { context, plan, data, from_follower } = answer;
     let read = plan.positions.iter().zip(&data).map(|(position, data)| (*position, outcome(data)));
     let refused = plan.erroneous.iter().map(|(position, _, _)| (*position, REFUSED));
@@ -93,7 +93,7 @@ fn push(topics: &mut Vec<FetchTopic>, name: &Arc<str>, topic_id: Uuid, out: Fetc
 }
 
 fn partition_out(
-    ctx: &Context,
+    ctx: &Context<'_>,
     wanted: &FetchPartition,
     data: FetchPartitionData,
     from_follower: bool,
@@ -136,7 +136,7 @@ fn error_for_version(version: i16, error: ErrorCode) -> ErrorCode {
 
 /// The records in a shape that the client's version knows.
 fn for_version(
-    ctx: &Context,
+    ctx: &Context<'_>,
     wanted: &FetchPartition,
     records: Records,
     from_follower: bool,
@@ -178,7 +178,7 @@ fn read(region: &FileRegion) -> std::io::Result<Bytes> {
     Ok(bytes.freeze())
 }
 
-fn count_bytes_out(ctx: &Context, topic: &Arc<str>, bytes: usize, from_follower: bool) {
+fn count_bytes_out(ctx: &Context<'_>, topic: &Arc<str>, bytes: usize, from_follower: bool) {
     if bytes == 0 {
         return;
     }

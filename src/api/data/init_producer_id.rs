@@ -15,7 +15,7 @@ use crate::{
     coordinator::transaction::InitProducerId,
 };
 
-pub async fn handle(ctx: &Context, request: InitProducerIdRequest) -> InitProducerIdResponse {
+pub async fn handle(ctx: &Context<'_>, request: InitProducerIdRequest) -> InitProducerIdResponse {
     match producer_id(ctx, &request).await {
         Ok((id, epoch)) => {
             InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(epoch)
@@ -27,7 +27,7 @@ pub async fn handle(ctx: &Context, request: InitProducerIdRequest) -> InitProduc
     }
 }
 
-async fn producer_id(ctx: &Context, request: &InitProducerIdRequest) -> Result<(i64, ProducerEpoch), ErrorCode> {
+async fn producer_id(ctx: &Context<'_>, request: &InitProducerIdRequest) -> Result<(i64, ProducerEpoch), ErrorCode> {
     let (id, epoch) = (request.producer_id.0, request.producer_epoch);
     // Both or neither.
     if (id == NO_PRODUCER_ID) != (epoch == NO_PRODUCER_EPOCH) {

@@ -25,7 +25,7 @@ const DEBUGGING_REPLICA_ID: BrokerId = -2;
 const READ_COMMITTED: i8 = 1;
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub async fn handle(ctx: &Context<'_>, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let duplicates = duplicates(&request);
     let asker = Asker::of(&request);
     let topics = request.topics.into_iter().map(|topic| {
@@ -69,7 +69,7 @@ impl Asker {
 }
 
 fn by_time(
-    ctx: &Context,
+    ctx: &Context<'_>,
     tp: &TopicPartition,
     asked: &ListOffsetsPartition,
     asker: Asker,
@@ -92,7 +92,7 @@ fn by_time(
 
 /// Version 0: negative timestamps other than latest and earliest did not exist.
 fn segment_starts(
-    ctx: &Context,
+    ctx: &Context<'_>,
     tp: &TopicPartition,
     asked: &ListOffsetsPartition,
     asker: Asker,
@@ -148,7 +148,7 @@ fn failed(asked: &ListOffsetsPartition, code: ErrorCode) -> ListOffsetsPartition
 }
 
 /// The image's own copy of a topic's name, else a new one.
-pub(super) fn topic_name(ctx: &Context, name: &TopicName) -> Arc<str> {
+pub(super) fn topic_name(ctx: &Context<'_>, name: &TopicName) -> Arc<str> {
     let image = ctx.services.metadata.load();
     image.topic(name).map_or_else(|| Arc::from(name.as_str()), |topic| Arc::clone(&topic.name))
 }

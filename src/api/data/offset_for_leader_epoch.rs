@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+pub async fn handle(ctx: &Context<'_>, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let name = topic_name(ctx, &topic.topic);
         let partitions = topic.partitions.into_iter().map(|asked| {

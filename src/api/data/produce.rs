@@ -31,7 +31,7 @@ use crate::{
 /// Client id of Kafka's own tools, which may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
-pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> {
+pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
     let request = ProduceRequest::decode(ctx.version, body)
         .map_err(|fault| BadRequest(format!("cannot parse Produce version {}: {fault}", ctx.version)))?;
     let (acks, timeout_ms) = (request.acks, request.timeout_ms);
@@ -82,7 +82,7 @@ struct Transactional {
 }
 
 /// Sorts out what can be refused without asking the log. What goes to the log has its place in the response already.
-fn admit(ctx: &Context, request: ProduceRequest) -> (ProduceResponse, Plan) {
+fn admit(ctx: &Context<'_>, request: ProduceRequest) -> (ProduceResponse, Plan) {
     let image = ctx.services.metadata.load();
     let mut response = ProduceResponse::default();
     let mut plan = Plan { requests: Vec::with_capacity(request.topics.len()), ..Plan::default() };
@@ -209,7 +209,12 @@ fn transactional_batches(version: i16, records: &[u8]) -> impl Iterator<Item = B
 
 /// Takes out of the plan what its transaction's coordinator does not know of
 /// (`ReplicaManager.handleProduceAppend`).
-async fn verify_transaction(ctx: &Context, transactional_id: &str, plan: &mut Plan, response: &mut ProduceResponse) {
+async fn verify_transaction(
+    ctx: &Context<'_>,
+    transactional_id: &str,
+    plan: &mut Plan,
+    response: &mut ProduceResponse,
+) {
     let mut transactional = std::mem::take(&mut plan.transactional);
     let Some(producer) = transactional.first().map(|first| first.producer) else { return };
     let refuse_all = transactional.iter().any(|other| other.producer != producer);
@@ -224,7 +229,7 @@ async fn verify_transaction(ctx: &Context, transactional_id: &str, plan: &mut Pl
             .map(|one| (plan.requests[one.at].topic_partition.clone(), one.base_sequence))
             .collect();
         let writer = Writer { transactional_id, producer, knows_abortable: ctx.version > 10 };
-        for (one, outcome) in transactional.iter().zip(verify(&ctx.services, writer, &asked).await) {
+        for (one, outcome) in transactional.iter().zip(verify(ctx.services, writer, &asked).await) {
             match outcome {
                 Ok(verification) => plan.requests[one.at].verification = verification,
                 Err(error) => refused.push((one.at, unverified(error))),
@@ -273,7 +278,7 @@ fn fill(outcome: &mut ProducePartitionResponse, result: AppendResult) {
         errors.map(|error| RecordError { batch_index: error.batch_index, message: Some(error.message) }).collect();
 }
 
-fn reply(ctx: &Context, mut response: ProduceResponse, acks: i16) -> Reply {
+fn reply(ctx: &Context<'_>, mut response: ProduceResponse, acks: i16) -> Reply {
     if acks == 0 {
         let failed = |topic: &ProduceTopicResponse| topic.partitions.iter().any(|outcome| !outcome.error.is_none());
         if !response.topics.iter().any(failed) {
@@ -291,7 +296,7 @@ fn reply(ctx: &Context, mut response: ProduceResponse, acks: i16) -> Reply {
     Reply::Frame(smallvec![Chunk::Bytes(frame)])
 }
 
-fn name_leaders(ctx: &Context, response: &mut ProduceResponse) {
+fn name_leaders(ctx: &Context<'_>, response: &mut ProduceResponse) {
     let ProduceResponse { topics, node_endpoints, .. } = response;
     for topic in topics {
         for outcome in &mut topic.partitions {

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
 use super::wire::wire;
 use crate::api::Context;
 
-pub async fn handle(ctx: &Context, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+pub async fn handle(ctx: &Context<'_>, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let names: IndexSet<&str> = request.groups_names.iter().map(|name| name.as_str()).collect();
     let mut results = Vec::with_capacity(names.len());
     for name in names {

@@ -16,7 +16,7 @@ use crate::{
 const ALL_GROUP_OPERATIONS: i32 = (1 << 3) | (1 << 6) | (1 << 8);
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
+pub async fn handle(ctx: &Context<'_>, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let has_operations = ctx.version >= 3 && request.include_authorized_operations;
     let has_instance_id = ctx.version >= 4;
     let describe = |group_id: &GroupId| {

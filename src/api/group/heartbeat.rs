@@ -3,16 +3,15 @@
 
 use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
-use super::wire::{shared, shared_option};
 use crate::{api::Context, coordinator::group::command::Heartbeat};
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: HeartbeatRequest) -> HeartbeatResponse {
+pub async fn handle(ctx: &Context<'_>, request: HeartbeatRequest) -> HeartbeatResponse {
     let command = Heartbeat {
-        group_id: shared(&request.group_id),
+        group_id: request.group_id.as_str(),
         generation: request.generation_id,
-        member_id: shared(&request.member_id),
-        group_instance_id: shared_option(request.group_instance_id.as_ref()),
+        member_id: request.member_id.as_str(),
+        group_instance_id: request.group_instance_id.as_deref(),
     };
-    HeartbeatResponse::default().with_error_code(ctx.services.groups.heartbeat(&command).code())
+    HeartbeatResponse::default().with_error_code(ctx.services.groups.heartbeat(command).code())
 }

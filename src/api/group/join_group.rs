@@ -2,8 +2,6 @@
 //! v1 rebalance timeout · v2 throttle time · v4 MEMBER_ID_REQUIRED (KIP-394) · v5 static membership (KIP-345) ·
 //! v6 flexible · v7 protocol type, nullable protocol name · v8 reason (KIP-800) · v9 skip assignment (KIP-814)
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use kafka_protocol::messages::{
     JoinGroupRequest, JoinGroupResponse, join_group_request::JoinGroupRequestProtocol,
@@ -21,31 +19,31 @@ use crate::{
     },
 };
 
-pub async fn handle(ctx: &Context, request: JoinGroupRequest) -> JoinGroupResponse {
+pub async fn handle(ctx: &Context<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
     if has_oversized_text(&request) {
         return respond(ctx.version, JoinReply::error("".into(), ErrorCode::InvalidRequest));
     }
-    let reply = ctx.services.groups.join_group(command(ctx, &request)).await;
+    let reply = ctx.services.groups.join_group(command(ctx, &request));
     drop(request);
-    respond(ctx.version, reply)
+    respond(ctx.version, reply.await)
 }
 
-fn command(ctx: &Context, request: &JoinGroupRequest) -> JoinGroup {
+fn command<'a>(ctx: &'a Context<'_>, request: &'a JoinGroupRequest) -> JoinGroup<'a> {
     let protocol = |asked: &JoinGroupRequestProtocol| (shared(&asked.name), Bytes::copy_from_slice(&asked.metadata));
     JoinGroup {
-        group_id: shared(&request.group_id),
+        group_id: request.group_id.as_str(),
         member_id: shared(&request.member_id),
         group_instance_id: shared_option(request.group_instance_id.as_ref()),
         requires_known_member_id: ctx.version >= 4 && request.group_instance_id.is_none(),
         can_skip_assignment: ctx.version >= 9,
-        client_id: shared(&ctx.client_id),
-        client_host: Arc::clone(&ctx.connection.client_host),
+        client_id: ctx.client_id.as_str(),
+        client_host: &ctx.connection.client_host,
         // Before v1 a rebalance took as long as a session at most.
         rebalance_timeout_ms: if ctx.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms },
         session_timeout_ms: request.session_timeout_ms,
-        protocol_type: shared(&request.protocol_type),
+        protocol_type: request.protocol_type.as_str(),
         protocols: request.protocols.iter().map(protocol).collect(),
-        reason: shared_option(request.reason.as_ref()),
+        reason: request.reason.as_deref(),
         fresh_id: if request.member_id.is_empty() { chance::uuid() } else { Uuid::nil() },
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     coordinator::group::command::{LeaveGroup, LeaveReply, LeavingMember, LeftMember},
 };
 
-pub async fn handle(ctx: &Context, request: LeaveGroupRequest) -> LeaveGroupResponse {
+pub async fn handle(ctx: &Context<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let has_batch = ctx.version >= 3;
     let command = command(has_batch, &request);
     drop(request);

@@ -10,7 +10,7 @@ use crate::{api::Context, coordinator::group::command::GroupOverview};
 const CLASSIC: &str = "classic";
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: ListGroupsRequest) -> ListGroupsResponse {
+pub async fn handle(ctx: &Context<'_>, request: ListGroupsRequest) -> ListGroupsResponse {
     let (error, groups) = ctx.services.groups.list_groups();
     let is_asked_type = request.types_filter.is_empty()
         || request.types_filter.iter().any(|asked| asked.as_str().eq_ignore_ascii_case(CLASSIC));

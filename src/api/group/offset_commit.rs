@@ -16,7 +16,7 @@ use crate::{
     coordinator::group::{command::CommitOffsets, records::OffsetAndMetadata},
 };
 
-pub async fn handle(ctx: &Context, request: OffsetCommitRequest) -> OffsetCommitResponse {
+pub async fn handle(ctx: &Context<'_>, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let now = ctx.services.clock.now_ms();
     let expire_timestamp = (request.retention_time_ms != -1).then(|| now.saturating_add(request.retention_time_ms));
     let asked = request.topics.iter().flat_map(|topic| {
@@ -64,7 +64,7 @@ fn offset_and_metadata(
 
 /// v0, of the consumers that kept their offsets in ZooKeeper themselves.
 async fn commit_to_znodes(
-    ctx: &Context,
+    ctx: &Context<'_>,
     group_id: &str,
     offsets: IndexMap<TopicPartition, OffsetAndMetadata>,
 ) -> Vec<(TopicPartition, ErrorCode)> {

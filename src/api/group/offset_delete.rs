@@ -11,7 +11,7 @@ use crate::{
     common::{ErrorCode, TopicPartition},
 };
 
-pub async fn handle(ctx: &Context, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+pub async fn handle(ctx: &Context<'_>, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let asked = request.topics.iter().flat_map(|topic| {
         let name = shared(&topic.name);
         topic.partitions.iter().map(move |p| (TopicPartition::new(name.clone(), p.partition_index), ()))

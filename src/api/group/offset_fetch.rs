@@ -25,7 +25,7 @@ use crate::{
     coordinator::group::command::FetchedOffset,
 };
 
-pub async fn handle(ctx: &Context, request: OffsetFetchRequest) -> OffsetFetchResponse {
+pub async fn handle(ctx: &Context<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if ctx.version >= 8 {
         let groups = request.groups.iter().map(|group| {
             let topics = group.topics.as_ref().map(|topics| topics.iter().map(|t| (&t.name.0, &t.partition_indexes)));
@@ -52,7 +52,7 @@ fn partitions<'a>(topics: impl Iterator<Item = (&'a StrBytes, &'a Vec<i32>)>) ->
 }
 
 fn fetch_group(
-    ctx: &Context,
+    ctx: &Context<'_>,
     group_id: &GroupId,
     asked: Option<Vec<TopicPartition>>,
     require_stable: bool,
@@ -79,7 +79,7 @@ fn fetch_group(
 }
 
 /// v0, of the consumers that kept their offsets in ZooKeeper themselves.
-async fn fetch_from_znodes(ctx: &Context, group_id: &str, asked: Vec<TopicPartition>) -> Vec<FetchedOffset> {
+async fn fetch_from_znodes(ctx: &Context<'_>, group_id: &str, asked: Vec<TopicPartition>) -> Vec<FetchedOffset> {
     let image = ctx.services.metadata.image();
     let mut fetched = Vec::with_capacity(asked.len());
     for tp in asked {

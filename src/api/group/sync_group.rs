@@ -11,25 +11,26 @@ use crate::{
     coordinator::group::command::{SyncGroup, SyncReply},
 };
 
-pub async fn handle(ctx: &Context, request: SyncGroupRequest) -> SyncGroupResponse {
+pub async fn handle(ctx: &Context<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
     if ctx.version >= 5 && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
         return respond(SyncReply::error(ErrorCode::InconsistentGroupProtocol));
     }
     let command = SyncGroup {
-        group_id: shared(&request.group_id),
+        group_id: request.group_id.as_str(),
         generation: request.generation_id,
         member_id: shared(&request.member_id),
         group_instance_id: shared_option(request.group_instance_id.as_ref()),
-        protocol_type: shared_option(request.protocol_type.as_ref()),
-        protocol_name: shared_option(request.protocol_name.as_ref()),
+        protocol_type: request.protocol_type.as_deref(),
+        protocol_name: request.protocol_name.as_deref(),
         assignment: request
             .assignments
             .iter()
             .map(|share| (shared(&share.member_id), Bytes::copy_from_slice(&share.assignment)))
             .collect(),
     };
+    let reply = ctx.services.groups.sync_group(command);
     drop(request);
-    respond(ctx.services.groups.sync_group(command).await)
+    respond(reply.await)
 }
 
 pub(super) fn respond(reply: SyncReply) -> SyncGroupResponse {

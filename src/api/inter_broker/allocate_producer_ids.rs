@@ -8,7 +8,7 @@ use crate::{
     metadata::MetadataImage,
 };
 
-pub async fn handle(ctx: &Context, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
+pub async fn handle(ctx: &Context<'_>, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
     match allocate(ctx, request.broker_id.0, request.broker_epoch).await {
         Ok((first, length)) => AllocateProducerIdsResponse::default()
             .with_producer_id_start(ProducerId(first))
@@ -17,7 +17,7 @@ pub async fn handle(ctx: &Context, request: AllocateProducerIdsRequest) -> Alloc
     }
 }
 
-async fn allocate(ctx: &Context, broker: BrokerId, epoch: i64) -> Result<(i64, i32), ErrorCode> {
+async fn allocate(ctx: &Context<'_>, broker: BrokerId, epoch: i64) -> Result<(i64, i32), ErrorCode> {
     if !is_controller(ctx) {
         return Err(ErrorCode::NotController);
     }

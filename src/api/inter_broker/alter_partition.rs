@@ -26,7 +26,7 @@ const TOPIC_IDS_SINCE: i16 = 2;
 const BROKER_EPOCHS_SINCE: i16 = 3;
 const UNKNOWN_BROKER_EPOCH: i64 = -1;
 
-pub async fn handle(ctx: &Context, request: AlterPartitionRequest) -> AlterPartitionResponse {
+pub async fn handle(ctx: &Context<'_>, request: AlterPartitionRequest) -> AlterPartitionResponse {
     let with_ids = ctx.version >= TOPIC_IDS_SINCE;
     let mut response = AlterPartitionResponse::default();
     let mut partitions = Vec::new();

@@ -15,7 +15,7 @@ use crate::api::Context;
 const BROKER_EPOCH_SINCE: i16 = 2;
 const UNKNOWN_BROKER_EPOCH: i64 = -1;
 
-pub async fn handle(ctx: &Context, request: ControlledShutdownRequest) -> ControlledShutdownResponse {
+pub async fn handle(ctx: &Context<'_>, request: ControlledShutdownRequest) -> ControlledShutdownResponse {
     let broker_epoch = if ctx.version >= BROKER_EPOCH_SINCE { request.broker_epoch } else { UNKNOWN_BROKER_EPOCH };
     match ctx.services.controller.controlled_shutdown(request.broker_id.0, broker_epoch).await {
         Ok(remaining) => {

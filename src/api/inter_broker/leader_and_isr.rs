@@ -22,7 +22,7 @@ use crate::{
 /// The response names topics by their ids.
 const TOPIC_IDS_SINCE: i16 = 5;
 
-pub async fn handle(ctx: &Context, request: LeaderAndIsrRequest) -> LeaderAndIsrResponse {
+pub async fn handle(ctx: &Context<'_>, request: LeaderAndIsrRequest) -> LeaderAndIsrResponse {
     let (controller, controller_epoch) = (request.controller_id.0, request.controller_epoch);
     let is_stale = is_broker_epoch_stale(ctx, request.broker_epoch, controller, controller_epoch);
     let partitions = partitions(&ctx.services.metadata.load(), request);

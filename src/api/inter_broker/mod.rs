@@ -57,7 +57,7 @@ impl ClusterUpdates {
 
 /// Whether a request was meant for an earlier life of this broker (KIP-380). An epoch ahead of ours is news that this
 /// broker has yet to hear itself.
-fn is_broker_epoch_stale(ctx: &Context, asked: i64, controller: BrokerId, controller_epoch: i32) -> bool {
+fn is_broker_epoch_stale(ctx: &Context<'_>, asked: i64, controller: BrokerId, controller_epoch: i32) -> bool {
     let current = ctx.services.broker_epoch.load(Ordering::Acquire);
     let is_stale = asked != UNKNOWN_BROKER_EPOCH && asked < current;
     if is_stale {

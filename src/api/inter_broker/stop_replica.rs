@@ -19,7 +19,7 @@ use crate::{
 /// From here each partition says for itself.
 const PARTITION_STATES_SINCE: i16 = 3;
 
-pub async fn handle(ctx: &Context, request: StopReplicaRequest) -> StopReplicaResponse {
+pub async fn handle(ctx: &Context<'_>, request: StopReplicaRequest) -> StopReplicaResponse {
     let (controller, controller_epoch) = (request.controller_id.0, request.controller_epoch);
     if is_broker_epoch_stale(ctx, request.broker_epoch, controller, controller_epoch) {
         return StopReplicaResponse::default().with_error_code(ErrorCode::StaleBrokerEpoch.code());

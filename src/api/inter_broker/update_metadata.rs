@@ -21,7 +21,7 @@ const ENDPOINTS_SINCE: i16 = 1;
 /// Before, a listener is named by its protocol.
 const LISTENER_NAMES_SINCE: i16 = 3;
 
-pub async fn handle(ctx: &Context, request: UpdateMetadataRequest) -> UpdateMetadataResponse {
+pub async fn handle(ctx: &Context<'_>, request: UpdateMetadataRequest) -> UpdateMetadataResponse {
     let (controller, controller_epoch) = (request.controller_id.0, request.controller_epoch);
     if is_broker_epoch_stale(ctx, request.broker_epoch, controller, controller_epoch) {
         return UpdateMetadataResponse::default().with_error_code(ErrorCode::StaleBrokerEpoch.code());

@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> {
+pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
     let request: ApiVersionsRequest = decode(ctx, body)?;
     let valid = ctx.version < 3
         || (is_software_name(&request.client_software_name) && is_software_name(&request.client_software_version));
@@ -29,7 +29,7 @@ pub async fn handle(ctx: &Context, body: BytesMut) -> Result<Reply, BadRequest> 
 
 /// A version we don't know is answered in version 0, with this API's own range alone, so that the client can come again
 /// (KIP-511).
-pub fn unsupported_version(ctx: &Context) -> Result<Reply, BadRequest> {
+pub fn unsupported_version(ctx: &Context<'_>) -> Result<Reply, BadRequest> {
     let response = unsupported();
     ctx.count_errors(&response);
     encode_as(ctx, &response, 0)

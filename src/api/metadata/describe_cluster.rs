@@ -17,7 +17,7 @@ const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: DescribeClusterRequest) -> DescribeClusterResponse {
+pub async fn handle(ctx: &Context<'_>, request: DescribeClusterRequest) -> DescribeClusterResponse {
     if request.endpoint_type != BROKERS {
         return wrong_endpoint(ctx.version, request.endpoint_type);
     }

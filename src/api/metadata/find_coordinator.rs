@@ -27,7 +27,7 @@ const SHARE: i8 = 2;
 /// Where a coordinator is reached.
 type Node = (BrokerId, String, u16);
 
-pub async fn handle(ctx: &Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub async fn handle(ctx: &Context<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     if ctx.version < 4 {
         let found = coordinator(ctx, request.key_type, &request.key).await;
         return single(found);
@@ -40,7 +40,7 @@ pub async fn handle(ctx: &Context, request: FindCoordinatorRequest) -> FindCoord
     FindCoordinatorResponse::default().with_coordinators(coordinators)
 }
 
-async fn coordinator(ctx: &Context, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
+async fn coordinator(ctx: &Context<'_>, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
     let topic = match key_type {
         GROUP => GROUP_METADATA_TOPIC,
         TRANSACTION => TRANSACTION_STATE_TOPIC,

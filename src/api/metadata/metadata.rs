@@ -30,7 +30,7 @@ const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 
 /// idempotent write 12.
 pub const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
-pub async fn handle(ctx: &Context, request: MetadataRequest) -> MetadataResponse {
+pub async fn handle(ctx: &Context<'_>, request: MetadataRequest) -> MetadataResponse {
     let asked = match asked_for(&request, ctx.version) {
         Ok(asked) => asked,
         Err(code) => return refused(&request, code),

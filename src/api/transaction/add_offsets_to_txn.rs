@@ -11,7 +11,7 @@ use crate::{
     common::{TopicPartition, topic_name::GROUP_METADATA_TOPIC},
 };
 
-pub async fn handle(ctx: &Context, request: AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
+pub async fn handle(ctx: &Context<'_>, request: AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
     let partition = ctx.services.groups.partition_for(&request.group_id);
     let offsets = TopicPartition::new(GROUP_METADATA_TOPIC, partition);
     let id = shared(&request.transactional_id);

@@ -23,7 +23,7 @@ use crate::{
 /// Since this version the request carries a list of transactions.
 const BATCHED_SINCE: i16 = 4;
 
-pub async fn handle(ctx: &Context, request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
+pub async fn handle(ctx: &Context<'_>, request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
     if ctx.version < BATCHED_SINCE {
         let transaction = AddPartitionsToTxnTransaction::default()
             .with_transactional_id(request.v3_and_below_transactional_id)
@@ -44,7 +44,7 @@ pub async fn handle(ctx: &Context, request: AddPartitionsToTxnRequest) -> AddPar
 
 type Answers = Vec<(TopicPartition, ErrorCode)>;
 
-async fn add(ctx: &Context, transaction: AddPartitionsToTxnTransaction) -> (TransactionalId, Answers) {
+async fn add(ctx: &Context<'_>, transaction: AddPartitionsToTxnTransaction) -> (TransactionalId, Answers) {
     let partitions = partitions_of(&transaction.topics);
     let image = ctx.services.metadata.image();
     let exists = |tp: &TopicPartition| image.partition(&tp.topic, tp.partition).is_some();

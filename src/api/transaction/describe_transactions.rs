@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
+pub async fn handle(ctx: &Context<'_>, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
     let states = request.transactional_ids.into_iter().map(|id| {
         let found = ctx.services.transactions.describe(&id);
         respond(id, found)

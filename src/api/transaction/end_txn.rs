@@ -6,7 +6,7 @@ use kafka_protocol::messages::{EndTxnRequest, EndTxnResponse};
 use super::told_to;
 use crate::api::{Context, group::wire::shared};
 
-pub async fn handle(ctx: &Context, request: EndTxnRequest) -> EndTxnResponse {
+pub async fn handle(ctx: &Context<'_>, request: EndTxnRequest) -> EndTxnResponse {
     let id = shared(&request.transactional_id);
     let producer = (request.producer_id.0, request.producer_epoch);
     let error = ctx.services.transactions.end_transaction(&id, producer, request.committed).await;

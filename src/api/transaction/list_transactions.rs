@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context, request: ListTransactionsRequest) -> ListTransactionsResponse {
+pub async fn handle(ctx: &Context<'_>, request: ListTransactionsRequest) -> ListTransactionsResponse {
     let (known, unknown): (Vec<_>, Vec<_>) =
         request.state_filters.iter().cloned().partition(|name| TransactionState::from_name(name).is_some());
     let states = known.iter().filter_map(|name| TransactionState::from_name(name)).collect();

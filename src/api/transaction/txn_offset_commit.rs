@@ -22,7 +22,7 @@ use crate::{
     storage::Verification,
 };
 
-pub async fn handle(ctx: &Context, request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
+pub async fn handle(ctx: &Context<'_>, request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
     let now = ctx.services.clock.now_ms();
     let asked = request.topics.iter().flat_map(|topic| {
         let name = shared(&topic.name);
@@ -60,7 +60,7 @@ pub async fn handle(ctx: &Context, request: TxnOffsetCommitRequest) -> TxnOffset
 }
 
 /// Whether the group's partition of `__consumer_offsets` is in the transaction.
-async fn verified(ctx: &Context, request: &TxnOffsetCommitRequest) -> Result<Verification, ErrorCode> {
+async fn verified(ctx: &Context<'_>, request: &TxnOffsetCommitRequest) -> Result<Verification, ErrorCode> {
     let partition = ctx.services.groups.check_group(&request.group_id)?;
     let writer = Writer {
         transactional_id: &request.transactional_id,
@@ -68,7 +68,7 @@ async fn verified(ctx: &Context, request: &TxnOffsetCommitRequest) -> Result<Ver
         knows_abortable: ctx.version >= 4,
     };
     let offsets = TopicPartition::new(GROUP_METADATA_TOPIC, partition);
-    let outcome = verify(&ctx.services, writer, &[(offsets, NO_SEQUENCE)]).await.pop();
+    let outcome = verify(ctx.services, writer, &[(offsets, NO_SEQUENCE)]).await.pop();
     outcome.unwrap_or(Err(ErrorCode::UnknownServerError)).map_err(commit_error)
 }
 

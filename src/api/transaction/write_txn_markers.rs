@@ -22,7 +22,7 @@ use crate::{
 
 type Answers = IndexMap<TopicPartition, ErrorCode>;
 
-pub async fn handle(ctx: &Context, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
+pub async fn handle(ctx: &Context<'_>, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
     let mut answers: IndexMap<i64, Answers> = IndexMap::new();
     let nobodys = |marker: &WritableTxnMarker| marker.producer_id.0 < 0 || marker.producer_epoch < 0;
     if request.markers.iter().any(nobodys) {

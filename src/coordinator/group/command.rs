@@ -60,10 +60,10 @@ pub struct OffsetsWritten {
     pub reply: ReplyTo,
 }
 
-/// JoinGroup with its version turned into capabilities.
+/// JoinGroup with its version turned into capabilities. What a member that comes again leaves in place is borrowed.
 #[derive(Debug, Clone)]
-pub struct JoinGroup {
-    pub group_id: Arc<str>,
+pub struct JoinGroup<'a> {
+    pub group_id: &'a str,
     /// Empty: not known yet.
     pub member_id: Arc<str>,
     pub group_instance_id: Option<Arc<str>>,
@@ -71,34 +71,35 @@ pub struct JoinGroup {
     pub requires_known_member_id: bool,
     /// KIP-814 (v9): a static leader may be told to skip the assignment.
     pub can_skip_assignment: bool,
-    pub client_id: Arc<str>,
-    pub client_host: Arc<str>,
+    pub client_id: &'a str,
+    pub client_host: &'a Arc<str>,
     pub rebalance_timeout_ms: i32,
     pub session_timeout_ms: i32,
-    pub protocol_type: Arc<str>,
+    pub protocol_type: &'a str,
     pub protocols: Protocols,
-    pub reason: Option<Arc<str>>,
+    pub reason: Option<&'a str>,
     /// Randomness for a new member id; nil if the member has one.
     pub fresh_id: Uuid,
 }
 
 #[derive(Debug, Clone)]
-pub struct SyncGroup {
-    pub group_id: Arc<str>,
+pub struct SyncGroup<'a> {
+    pub group_id: &'a str,
     pub generation: i32,
     pub member_id: Arc<str>,
     pub group_instance_id: Option<Arc<str>>,
-    pub protocol_type: Option<Arc<str>>,
-    pub protocol_name: Option<Arc<str>>,
+    pub protocol_type: Option<&'a str>,
+    pub protocol_name: Option<&'a str>,
     pub assignment: IndexMap<Arc<str>, Bytes>,
 }
 
-#[derive(Debug, Clone)]
-pub struct Heartbeat {
-    pub group_id: Arc<str>,
+/// Borrowed from the request: nothing of it is kept, and it is the most frequent of all.
+#[derive(Debug, Clone, Copy)]
+pub struct Heartbeat<'a> {
+    pub group_id: &'a str,
     pub generation: i32,
-    pub member_id: Arc<str>,
-    pub group_instance_id: Option<Arc<str>>,
+    pub member_id: &'a str,
+    pub group_instance_id: Option<&'a str>,
 }
 
 #[derive(Debug, Clone)]

@@ -163,6 +163,14 @@ impl Group {
 
     /// Instance id and member id must belong together, and the member must be here.
     pub(super) fn validate_member(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), ErrorCode> {
+        self.validated_member(member_id, instance_id).map(|_| ())
+    }
+
+    pub(super) fn validated_member(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<(&Arc<str>, &Member), ErrorCode> {
         if let Some(instance_id) = instance_id {
             match self.static_members.get(instance_id) {
                 Some(current) if **current != *member_id => return Err(ErrorCode::FencedInstanceId),
@@ -170,7 +178,7 @@ impl Group {
                 None => return Err(ErrorCode::UnknownMemberId),
             }
         }
-        if self.members.contains_key(member_id) { Ok(()) } else { Err(ErrorCode::UnknownMemberId) }
+        self.members.get_key_value(member_id).ok_or(ErrorCode::UnknownMemberId)
     }
 
     /// Whether a member with these protocols could join without breaking what the others can speak.
@@ -203,12 +211,12 @@ impl Group {
         }
     }
 
-    pub(super) fn add(&mut self, id: Arc<str>, member: Member, protocol_type: &Arc<str>) {
+    pub(super) fn add(&mut self, id: Arc<str>, member: Member, protocol_type: &str) {
         if let Some(instance_id) = &member.group_instance_id {
             self.static_members.insert(Arc::clone(instance_id), Arc::clone(&id));
         }
         if self.members.is_empty() {
-            self.protocol_type = Some(Arc::clone(protocol_type));
+            self.protocol_type = Some(protocol_type.into());
         }
         if self.leader.is_none() {
             self.leader = Some(Arc::clone(&id));

@@ -10,10 +10,11 @@ use super::{
 use crate::common::ErrorCode;
 
 impl Group {
-    pub(super) fn heartbeat(&mut self, env: &mut Env<'_>, cmd: &Heartbeat) -> ErrorCode {
-        if let Err(error) = self.validate_member(&cmd.member_id, cmd.group_instance_id.as_deref()) {
-            return error;
-        }
+    pub(super) fn heartbeat(&mut self, env: &mut Env<'_>, cmd: Heartbeat<'_>) -> ErrorCode {
+        let (id, member) = match self.validated_member(cmd.member_id, cmd.group_instance_id) {
+            Ok(found) => found,
+            Err(error) => return error,
+        };
         if cmd.generation != self.generation {
             return ErrorCode::IllegalGeneration;
         }
@@ -23,7 +24,7 @@ impl Group {
             // Consumers heartbeat from the join on, before they have an assignment.
             GroupState::CompletingRebalance | GroupState::Stable => ErrorCode::None,
         };
-        self.schedule_session(env, &cmd.member_id);
+        self.schedule_session_in(env, id, member.session_timeout_ms.into());
         answer
     }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::common::ErrorCode;
 
 impl Group {
-    pub(super) fn join(&mut self, env: &mut Env<'_>, cmd: JoinGroup, reply: ReplyTo) {
+    pub(super) fn join(&mut self, env: &mut Env<'_>, cmd: JoinGroup<'_>, reply: ReplyTo) {
         if !self.accepts(env, &cmd.member_id) {
             self.remove(&cmd.member_id);
             let full = JoinReply::error(Arc::from(""), ErrorCode::GroupMaxSizeReached);
@@ -45,12 +45,12 @@ impl Group {
         }
     }
 
-    fn join_as_new(&mut self, env: &mut Env<'_>, cmd: JoinGroup, reply: ReplyTo) {
-        if !self.supports_protocols(&cmd.protocol_type, &cmd.protocols) {
+    fn join_as_new(&mut self, env: &mut Env<'_>, cmd: JoinGroup<'_>, reply: ReplyTo) {
+        if !self.supports_protocols(cmd.protocol_type, &cmd.protocols) {
             let inconsistent = JoinReply::error(Arc::from(""), ErrorCode::InconsistentGroupProtocol);
             return env.reply(reply, Reply::Join(inconsistent));
         }
-        let stem = cmd.group_instance_id.as_deref().unwrap_or(&cmd.client_id);
+        let stem = cmd.group_instance_id.as_deref().unwrap_or(cmd.client_id);
         let new_id: Arc<str> = format!("{stem}-{}", cmd.fresh_id).into();
         match &cmd.group_instance_id {
             Some(instance_id) => match self.static_members.get(instance_id).cloned() {
@@ -67,10 +67,10 @@ impl Group {
         }
     }
 
-    fn rejoin(&mut self, env: &mut Env<'_>, cmd: JoinGroup, reply: ReplyTo) {
+    fn rejoin(&mut self, env: &mut Env<'_>, cmd: JoinGroup<'_>, reply: ReplyTo) {
         let id = Arc::clone(&cmd.member_id);
         let refuse = |env: &mut Env<'_>, error| env.reply(reply, Reply::Join(JoinReply::error(Arc::clone(&id), error)));
-        if !self.supports_protocols(&cmd.protocol_type, &cmd.protocols) {
+        if !self.supports_protocols(cmd.protocol_type, &cmd.protocols) {
             return refuse(env, ErrorCode::InconsistentGroupProtocol);
         }
         if self.pending_members.contains(&id) {
@@ -96,7 +96,7 @@ impl Group {
         if must_rebalance {
             let timeouts_ms = (cmd.rebalance_timeout_ms, cmd.session_timeout_ms);
             self.update_member(env, &id, cmd.protocols, timeouts_ms, Some(reply));
-            let reason = reason_of(cmd.reason.as_deref());
+            let reason = reason_of(cmd.reason);
             self.maybe_prepare_rebalance(env, format_args!("member {id} rejoins ({reason})"));
         } else {
             let joined = self.joined_reply(&id);
@@ -104,12 +104,12 @@ impl Group {
         }
     }
 
-    fn add_and_rebalance(&mut self, env: &mut Env<'_>, id: Arc<str>, cmd: JoinGroup, reply: ReplyTo) {
-        let reason = format!("new member {id} ({})", reason_of(cmd.reason.as_deref()));
+    fn add_and_rebalance(&mut self, env: &mut Env<'_>, id: Arc<str>, cmd: JoinGroup<'_>, reply: ReplyTo) {
+        let reason = format!("new member {id} ({})", reason_of(cmd.reason));
         let member = Member {
             group_instance_id: cmd.group_instance_id,
-            client_id: cmd.client_id,
-            client_host: cmd.client_host,
+            client_id: cmd.client_id.into(),
+            client_host: Arc::clone(cmd.client_host),
             rebalance_timeout_ms: cmd.rebalance_timeout_ms,
             session_timeout_ms: cmd.session_timeout_ms,
             protocols: cmd.protocols,
@@ -121,7 +121,7 @@ impl Group {
         if self.is(GroupState::PreparingRebalance) && self.generation == 0 {
             self.new_member_added = true;
         }
-        self.add(Arc::clone(&id), member, &cmd.protocol_type);
+        self.add(Arc::clone(&id), member, cmd.protocol_type);
         // It does not know its id yet and cannot heartbeat, and a client that is gone is not noticed while it waits:
         // so a new member's join itself times out.
         self.schedule_session_in(env, &id, NEW_MEMBER_JOIN_TIMEOUT_MS);
@@ -135,7 +135,7 @@ impl Group {
         env: &mut Env<'_>,
         old_id: &Arc<str>,
         new_id: Arc<str>,
-        cmd: JoinGroup,
+        cmd: JoinGroup<'_>,
         reply: ReplyTo,
     ) {
         let Some(instance_id) = cmd.group_instance_id.clone() else { return };
@@ -149,7 +149,7 @@ impl Group {
         self.schedule_session(env, &new_id);
         let timeouts_ms = (cmd.rebalance_timeout_ms, cmd.session_timeout_ms);
         self.update_member(env, &new_id, cmd.protocols, timeouts_ms, Some(reply));
-        let reason = format!("static member {instance_id} is back ({})", reason_of(cmd.reason.as_deref()));
+        let reason = format!("static member {instance_id} is back ({})", reason_of(cmd.reason));
         match self.state() {
             GroupState::Stable if self.protocol_name == self.select_protocol() => {
                 let assignment = self.current_assignment();

@@ -61,26 +61,27 @@ impl GroupShard {
         Some(verb(group, &mut env))
     }
 
-    fn ensure_group(&mut self, now: Now, id: &Arc<str>) {
+    fn ensure_group(&mut self, now: Now, id: &str) {
         if !self.groups.contains_key(id) {
-            self.groups.insert(Arc::clone(id), Group::new(Arc::clone(id), now.wall_ms));
+            let id: Arc<str> = id.into();
+            self.groups.insert(Arc::clone(&id), Group::new(id, now.wall_ms));
         }
     }
 
     /// The answer comes when the rebalance completes, so much later perhaps.
-    pub fn join(&mut self, now: Now, cmd: JoinGroup, reply: ReplyTo) -> Step {
+    pub fn join(&mut self, now: Now, cmd: JoinGroup<'_>, reply: ReplyTo) -> Step {
         let bounds = self.config.min_session_timeout_ms..=self.config.max_session_timeout_ms;
         if !bounds.contains(&cmd.session_timeout_ms) {
             let refused = JoinReply::error(cmd.member_id, ErrorCode::InvalidSessionTimeout);
             return Step::reply(reply, Reply::Join(refused));
         }
-        let id = Arc::clone(&cmd.group_id);
+        let id = cmd.group_id;
         if cmd.member_id.is_empty() {
-            self.ensure_group(now, &id);
+            self.ensure_group(now, id);
         }
         let member_id = Arc::clone(&cmd.member_id);
         let mut step = Step::default();
-        if self.with_group(now, &mut step, &id, |group, env| group.join(env, cmd, reply)).is_none() {
+        if self.with_group(now, &mut step, id, |group, env| group.join(env, cmd, reply)).is_none() {
             let unknown = JoinReply::error(member_id, ErrorCode::UnknownMemberId);
             step.replies.push((reply, Reply::Join(unknown)));
         }
@@ -88,18 +89,18 @@ impl GroupShard {
     }
 
     /// The answer comes when the leader's assignment is in the log.
-    pub fn sync(&mut self, now: Now, cmd: SyncGroup, reply: ReplyTo) -> Step {
-        let id = Arc::clone(&cmd.group_id);
+    pub fn sync(&mut self, now: Now, cmd: SyncGroup<'_>, reply: ReplyTo) -> Step {
+        let id = cmd.group_id;
         let mut step = Step::default();
-        if self.with_group(now, &mut step, &id, |group, env| group.sync(env, cmd, reply)).is_none() {
+        if self.with_group(now, &mut step, id, |group, env| group.sync(env, cmd, reply)).is_none() {
             step.replies.push((reply, Reply::Sync(SyncReply::error(ErrorCode::UnknownMemberId))));
         }
         step
     }
 
-    pub fn heartbeat(&mut self, now: Now, cmd: &Heartbeat) -> ErrorCode {
+    pub fn heartbeat(&mut self, now: Now, cmd: Heartbeat<'_>) -> ErrorCode {
         let mut step = Step::default();
-        let answer = self.with_group(now, &mut step, &cmd.group_id, |group, env| group.heartbeat(env, cmd));
+        let answer = self.with_group(now, &mut step, cmd.group_id, |group, env| group.heartbeat(env, cmd));
         debug_assert!(step.replies.is_empty() && step.writes.is_empty());
         answer.unwrap_or(ErrorCode::UnknownMemberId)
     }

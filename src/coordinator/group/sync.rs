@@ -14,7 +14,7 @@ use super::{
 use crate::common::ErrorCode;
 
 impl Group {
-    pub(super) fn sync(&mut self, env: &mut Env<'_>, cmd: SyncGroup, reply: ReplyTo) {
+    pub(super) fn sync(&mut self, env: &mut Env<'_>, cmd: SyncGroup<'_>, reply: ReplyTo) {
         if let Err(error) = self.validate_sync(&cmd) {
             return env.reply(reply, Reply::Sync(SyncReply::error(error)));
         }
@@ -46,13 +46,13 @@ impl Group {
         }
     }
 
-    fn validate_sync(&self, cmd: &SyncGroup) -> Result<(), ErrorCode> {
+    fn validate_sync(&self, cmd: &SyncGroup<'_>) -> Result<(), ErrorCode> {
         self.validate_member(&cmd.member_id, cmd.group_instance_id.as_deref())?;
         if cmd.generation != self.generation {
             return Err(ErrorCode::IllegalGeneration);
         }
-        let differs = |asked: &Option<Arc<str>>, is: &Option<Arc<str>>| asked.is_some() && asked != is;
-        if differs(&cmd.protocol_type, &self.protocol_type) || differs(&cmd.protocol_name, &self.protocol_name) {
+        let differs = |asked: Option<&str>, is: &Option<Arc<str>>| asked.is_some() && asked != is.as_deref();
+        if differs(cmd.protocol_type, &self.protocol_type) || differs(cmd.protocol_name, &self.protocol_name) {
             return Err(ErrorCode::InconsistentGroupProtocol);
         }
         Ok(())

@@ -76,31 +76,34 @@ impl GroupCoordinator {
         self.shards.partition_for(group_id)
     }
 
-    pub async fn join_group(&self, cmd: JoinGroup) -> JoinReply {
+    /// Has asked when it returns: what waits needs nothing of the request any more.
+    pub fn join_group(&self, cmd: JoinGroup<'_>) -> impl Future<Output = JoinReply> + use<> {
         let member_id = Arc::clone(&cmd.member_id);
-        let asked =
-            self.located(&cmd.group_id).and_then(|cell| cell.execute(|shard, now, to| shard.join(now, cmd, to)));
-        match answer(asked).await {
-            Ok(Reply::Join(reply)) => reply,
-            other => JoinReply::error(member_id, unanswered(other)),
+        let asked = self.located(cmd.group_id).and_then(|cell| cell.execute(|shard, now, to| shard.join(now, cmd, to)));
+        async move {
+            match answer(asked).await {
+                Ok(Reply::Join(reply)) => reply,
+                other => JoinReply::error(member_id, unanswered(other)),
+            }
         }
     }
 
     /// While loading the answer is REBALANCE_IN_PROGRESS: the generation is lost anyway, and old clients do not know
     /// COORDINATOR_LOAD_IN_PROGRESS here.
-    pub async fn sync_group(&self, cmd: SyncGroup) -> SyncReply {
-        let asked =
-            self.located(&cmd.group_id).and_then(|cell| cell.execute(|shard, now, to| shard.sync(now, cmd, to)));
-        match answer(asked).await {
-            Ok(Reply::Sync(reply)) => reply,
-            Err(ErrorCode::CoordinatorLoadInProgress) => SyncReply::error(ErrorCode::RebalanceInProgress),
-            other => SyncReply::error(unanswered(other)),
+    pub fn sync_group(&self, cmd: SyncGroup<'_>) -> impl Future<Output = SyncReply> + use<> {
+        let asked = self.located(cmd.group_id).and_then(|cell| cell.execute(|shard, now, to| shard.sync(now, cmd, to)));
+        async move {
+            match answer(asked).await {
+                Ok(Reply::Sync(reply)) => reply,
+                Err(ErrorCode::CoordinatorLoadInProgress) => SyncReply::error(ErrorCode::RebalanceInProgress),
+                other => SyncReply::error(unanswered(other)),
+            }
         }
     }
 
     /// While loading every heartbeat is fine.
-    pub fn heartbeat(&self, cmd: &Heartbeat) -> ErrorCode {
-        match self.located(&cmd.group_id).and_then(|cell| cell.with_shard(|shard, now| shard.heartbeat(now, cmd))) {
+    pub fn heartbeat(&self, cmd: Heartbeat<'_>) -> ErrorCode {
+        match self.located(cmd.group_id).and_then(|cell| cell.with_shard(|shard, now| shard.heartbeat(now, cmd))) {
             Ok(answer) => answer,
             Err(ErrorCode::CoordinatorLoadInProgress) => ErrorCode::None,
             Err(error) => error,

@@ -1,6 +1,9 @@
 //! The driver over a log in memory: order, failures, loading, timers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
@@ -185,18 +188,20 @@ fn commit(group: &str, offset: i64) -> CommitOffsets {
     }
 }
 
-fn join(group: &str) -> JoinGroup {
+static LOCALHOST: LazyLock<Arc<str>> = LazyLock::new(|| "/127.0.0.1".into());
+
+fn join(group: &str) -> JoinGroup<'_> {
     JoinGroup {
-        group_id: group.into(),
+        group_id: group,
         member_id: "".into(),
         group_instance_id: None,
         requires_known_member_id: false,
         can_skip_assignment: false,
-        client_id: "c".into(),
-        client_host: "/127.0.0.1".into(),
+        client_id: "c",
+        client_host: &LOCALHOST,
         rebalance_timeout_ms: 60_000,
         session_timeout_ms: 400,
-        protocol_type: "consumer".into(),
+        protocol_type: "consumer",
         protocols: vec![("range".into(), Bytes::new())],
         reason: None,
         fresh_id: uuid::Uuid::new_v4(),
@@ -346,25 +351,24 @@ async fn sessions_end_by_themselves() {
     let joined = coordinator.join_group(join("g")).await;
     assert_eq!((joined.error, joined.generation), (ErrorCode::None, 1));
     let sync = SyncGroup {
-        group_id: "g".into(),
+        group_id: "g",
         generation: 1,
         member_id: joined.member_id.clone(),
         group_instance_id: None,
-        protocol_type: Some("consumer".into()),
-        protocol_name: Some("range".into()),
+        protocol_type: Some("consumer"),
+        protocol_name: Some("range"),
         assignment: [(joined.member_id.clone(), Bytes::from_static(b"all"))].into_iter().collect(),
     };
     assert_eq!(coordinator.sync_group(sync).await.assignment, "all");
-    let heartbeat =
-        Heartbeat { group_id: "g".into(), generation: 1, member_id: joined.member_id.clone(), group_instance_id: None };
+    let heartbeat = Heartbeat { group_id: "g", generation: 1, member_id: &joined.member_id, group_instance_id: None };
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(coordinator.heartbeat(&heartbeat), ErrorCode::None);
+        assert_eq!(coordinator.heartbeat(heartbeat), ErrorCode::None);
     }
     // A second member waits for the first one, whose session ends meanwhile.
     let second = coordinator.join_group(join("g")).await;
     assert_eq!((second.error, second.generation), (ErrorCode::None, 2));
-    assert_eq!(coordinator.heartbeat(&heartbeat), ErrorCode::UnknownMemberId);
+    assert_eq!(coordinator.heartbeat(heartbeat), ErrorCode::UnknownMemberId);
 
     let third = tokio::spawn({
         let coordinator = Arc::clone(&coordinator);

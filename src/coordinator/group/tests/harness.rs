@@ -1,6 +1,9 @@
 //! Drives a shard as the runtime would, with the log as a list and time as a number.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -121,7 +124,7 @@ impl Harness {
         self.now_ms = until;
     }
 
-    pub fn join(&mut self, mut cmd: JoinGroup) -> ReplyTo {
+    pub fn join(&mut self, mut cmd: JoinGroup<'_>) -> ReplyTo {
         self.next_uuid += 1;
         cmd.fresh_id = Uuid::from_u128(self.next_uuid);
         let token = self.token();
@@ -131,7 +134,7 @@ impl Harness {
         token
     }
 
-    pub fn sync(&mut self, cmd: SyncGroup) -> ReplyTo {
+    pub fn sync(&mut self, cmd: SyncGroup<'_>) -> ReplyTo {
         let token = self.token();
         let step = self.shard.sync(self.now(), cmd, token);
         self.take_step(step);
@@ -139,13 +142,8 @@ impl Harness {
     }
 
     pub fn heartbeat(&mut self, group: &str, member: &str, instance: Option<&str>, generation: i32) -> ErrorCode {
-        let cmd = Heartbeat {
-            group_id: group.into(),
-            generation,
-            member_id: member.into(),
-            group_instance_id: instance.map(Arc::from),
-        };
-        self.shard.heartbeat(self.now(), &cmd)
+        let cmd = Heartbeat { group_id: group, generation, member_id: member, group_instance_id: instance };
+        self.shard.heartbeat(self.now(), cmd)
     }
 
     pub fn leave(&mut self, group: &str, members: Vec<(&str, Option<&str>)>) -> ReplyTo {
@@ -213,28 +211,30 @@ pub fn subscription(topics: &[&str]) -> Bytes {
     bytes.into()
 }
 
-pub fn join_command(group: &str, member: &str) -> JoinGroup {
+static LOCALHOST: LazyLock<Arc<str>> = LazyLock::new(|| "/127.0.0.1".into());
+
+pub fn join_command<'a>(group: &'a str, member: &str) -> JoinGroup<'a> {
     JoinGroup {
-        group_id: group.into(),
+        group_id: group,
         member_id: member.into(),
         group_instance_id: None,
         requires_known_member_id: false,
         can_skip_assignment: false,
-        client_id: "c".into(),
-        client_host: "/127.0.0.1".into(),
+        client_id: "c",
+        client_host: &LOCALHOST,
         rebalance_timeout_ms: 60_000,
         session_timeout_ms: 10_000,
-        protocol_type: "consumer".into(),
+        protocol_type: "consumer",
         protocols: vec![("range".into(), subscription(&["t"]))],
         reason: None,
         fresh_id: Uuid::nil(),
     }
 }
 
-pub fn sync_command(group: &str, member: &str, generation: i32, assignment: &[(&str, &str)]) -> SyncGroup {
+pub fn sync_command<'a>(group: &'a str, member: &str, generation: i32, assignment: &[(&str, &str)]) -> SyncGroup<'a> {
     let share = |(member, share): &(&str, &str)| (Arc::from(*member), Bytes::copy_from_slice(share.as_bytes()));
     SyncGroup {
-        group_id: group.into(),
+        group_id: group,
         generation,
         member_id: member.into(),
         group_instance_id: None,

@@ -165,12 +165,12 @@ impl Story {
     fn join(&mut self, args: &Args<'_>) {
         let mut cmd = join_command(group(args), &full(args.value("member").unwrap_or("")));
         cmd.group_instance_id = args.value("instance").map(Arc::from);
-        cmd.client_id = args.value("client").unwrap_or("c").into();
+        cmd.client_id = args.value("client").unwrap_or("c");
         cmd.requires_known_member_id = args.has("requires-id");
         cmd.can_skip_assignment = args.has("skip");
         cmd.session_timeout_ms = args.number("session", 10_000) as i32;
         cmd.rebalance_timeout_ms = args.number("rebalance", 60_000) as i32;
-        cmd.protocol_type = args.value("type").unwrap_or("consumer").into();
+        cmd.protocol_type = args.value("type").unwrap_or("consumer");
         let protocol = |text: &str| {
             let (name, topics) = text.split_once(':').unwrap_or((text, "t"));
             (Arc::from(name), subscription(&topics.split('+').collect::<Vec<_>>()))
@@ -198,8 +198,8 @@ impl Story {
         let member = full(args.value("member").unwrap_or(""));
         let mut cmd = sync_command(group(args), &member, args.number("gen", 0) as i32, &shares);
         cmd.group_instance_id = args.value("instance").map(Arc::from);
-        cmd.protocol_type = args.value("type").map(Arc::from);
-        cmd.protocol_name = args.value("protocol").map(Arc::from);
+        cmd.protocol_type = args.value("type");
+        cmd.protocol_name = args.value("protocol");
         let token = self.harness.sync(cmd);
         self.names.insert(token, args.word(1).to_owned());
     }
