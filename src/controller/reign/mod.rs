@@ -115,7 +115,7 @@ impl<'a> Reign<'a> {
         self.forget_deletions_if_disabled(&marked).await?;
         if self.keys().general.delete_topic_enable {
             for topic in &marked {
-                self.context.begin_deletion(topic);
+                self.context.adopt_deletion(topic);
             }
         }
         // Leaders' addresses first: followers need them.

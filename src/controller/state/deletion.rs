@@ -17,20 +17,28 @@ pub struct Deletion {
 }
 
 impl ControllerContext {
-    /// Marks a topic as being deleted; one that is being reassigned has to wait. `false` if it already was, is not known,
-    /// or waits.
+    /// Marks a topic as being deleted, with all the replicas it has and was to have if it is being reassigned. `false` if
+    /// it already was, or is not known.
     pub fn begin_deletion(&mut self, topic: &str) -> bool {
         let Some((name, _)) = self.topics.get_key_value(topic).filter(|_| !self.is_deleting(topic)) else {
             return false;
         };
         let name = Arc::clone(name);
-        if self.has_reassignment(topic) {
-            self.deletion_waits.insert(name);
-            return false;
-        }
         self.deletion_waits.swap_remove(topic);
         self.deleting.insert(name, Deletion::default());
         true
+    }
+
+    /// A wish that a new controller finds. As in Kafka, it waits there for the end of a reassignment that goes on.
+    pub fn adopt_deletion(&mut self, topic: &str) {
+        match self.topics.get_key_value(topic) {
+            Some((name, _)) if self.has_reassignment(topic) => {
+                self.deletion_waits.insert(Arc::clone(name));
+            }
+            _ => {
+                self.begin_deletion(topic);
+            }
+        }
     }
 
     /// Topics that waited for the end of a reassignment and need wait no longer.

@@ -251,7 +251,8 @@ fn a_partition_moves_and_may_be_called_back() {
     assert_eq!((&plan.replicas, &plan.adding, &plan.removing), (&vec![3, 1, 2], &vec![3], &vec![2]));
     context.put_assignment(&tp, plan);
     assert!(!context.is_reassignment_complete(&tp));
-    assert!(!context.begin_deletion("t"), "a topic on its way is deleted when it has arrived");
+    context.adopt_deletion("t");
+    assert!(!context.is_deleting("t"), "a new controller lets a topic arrive before it is deleted");
     // Another wish: 3 is dropped, 4 comes, and the origin is where it was.
     context.deletion_waits.clear();
     let plan = context.plan_reassignment(&tp, Some(&[4])).unwrap();
@@ -266,6 +267,25 @@ fn a_partition_moves_and_may_be_called_back() {
     assert!(context.is_reassignment_complete(&tp));
     assert_eq!(context.ongoing(None)[0].adding, [4]);
     assert_eq!(decide(&mut context, |context, tp| context.elect_for_reassignment(tp, &[4])), ["t-0 4@1 [4]"]);
+}
+
+/// As in Kafka: the deletion does not wait for the move, and takes the replicas on both ends of it.
+#[test]
+fn a_topic_on_its_way_is_deleted_at_once() {
+    let mut context = context(&[1, 2, 3]);
+    put(&mut context, "t", &[&[1, 2]]);
+    create(&mut context);
+    let tp = TopicPartition::new("t", 0);
+    let plan = context.plan_reassignment(&tp, Some(&[2, 3])).unwrap();
+    context.put_assignment(&tp, plan);
+    assert!(context.begin_deletion("t"));
+    let told: Vec<BrokerId> = context.replicas_to_delete(&"t".into()).into_iter().map(|(broker, _)| broker).collect();
+    assert_eq!(told, [2, 3, 1]);
+    assert_eq!(context.plan_reassignment(&tp, Some(&[1, 3])).unwrap_err().code, ErrorCode::UnknownTopicOrPartition);
+    for broker in told {
+        context.replica_deletion_answered(broker, &tp, ErrorCode::None);
+    }
+    assert!(context.is_deleted(&"t".into()));
 }
 
 /// One proposal after another, each wrong in all ways that come later in Kafka's order of checks.
