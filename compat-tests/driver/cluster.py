@@ -1,9 +1,11 @@
 """A ZooKeeper and several brokers of any mix of kinds on this host, what goes wrong with them, and what must hold."""
+import contextlib
 import glob
 import json
 import logging
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import time
@@ -118,6 +120,30 @@ class Cluster:
 
     def pause(self, number, seconds):
         self.brokers[number].process.pause(seconds)
+
+    @contextlib.contextmanager
+    def paused(self, numbers):
+        """These brokers stand still meanwhile."""
+        pids = [self.brokers[number].process.pid for number in numbers]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def seat(self, number):
+        """Makes this broker controller: the seat is vacated while the others pause, as ours would always be the first to take it."""
+        from kazoo.exceptions import NoNodeError
+        if self.view.controller() == number:
+            return
+        with self.paused([other for other in self.brokers if other != number]):
+            try:
+                self.view.client.delete("/controller")
+            except NoNodeError:
+                pass
+            self.until(lambda: self.view.controller() == number, f"broker {number} is controller", 10)
 
     def heal(self):
         """Takes back what `network` was told to cut."""

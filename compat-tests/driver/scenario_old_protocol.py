@@ -4,7 +4,6 @@ is then changed, broker by broker, to the protocol of today."""
 import glob
 import json
 import os
-import signal
 import time
 
 import cluster as clusters
@@ -56,7 +55,7 @@ class _Story:
             self.under_controller(number)
         self.change_protocol()
         for number in self.pairs:
-            self.seat(number)
+            self.cluster.seat(number)
             self.topics_come_and_go()
         self.load.stop()
         ok, text = self.load.verify()
@@ -71,25 +70,6 @@ class _Story:
     def until_whole(self):
         for topic in self.cluster.topics():
             self.cluster.until_whole(topic)
-
-    def seat(self, number):
-        """Makes this broker controller: the seat is vacated while the others pause, as ours would always be the first to take it."""
-        from kazoo.exceptions import NoNodeError
-        view = self.cluster.view
-        if view.controller() == number:
-            return
-        others = [broker.process.pid for other, broker in self.cluster.brokers.items() if other != number]
-        for pid in others:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            view.client.delete("/controller")
-        except NoNodeError:
-            pass
-        try:
-            self.cluster.until(lambda: view.controller() == number, f"broker {number} is controller", PAUSE_S)
-        finally:
-            for pid in others:
-                os.kill(pid, signal.SIGCONT)
 
     def under_controller(self, controller):
         one, two = self.pairs
@@ -106,7 +86,7 @@ class _Story:
 
     def fault(self, controller, label, act):
         label = f"under {self.kind(controller)}: {label}"
-        self.seat(controller)
+        self.cluster.seat(controller)
         if not self.check(f"{label}: takes writes before", self.load.wait_progress(60), self.cluster.logs()):
             raise RuntimeError("no use going on")
         began = time.monotonic()
@@ -126,7 +106,7 @@ class _Story:
     def topics_come_and_go(self, controller=None):
         """StopReplica before its version 3, which says delete or not for all its partitions, and after."""
         if controller is not None:
-            self.seat(controller)
+            self.cluster.seat(controller)
         label = f"under {self.kind(self.cluster.view.controller())}"
         topic = f"short-{time.monotonic_ns()}"
         code, text = self.tool(scenario_cluster.TOPICS, "--create", "--topic", topic, "--partitions", 3, "--replication-factor", 3)
@@ -139,7 +119,7 @@ class _Story:
 
     def replica_moves(self, controller, source, target):
         """The only replica of a partition goes from one kind to the other."""
-        self.seat(controller)
+        self.cluster.seat(controller)
         label = f"under {self.kind(controller)}: a replica moves from {self.kind(source)} to {self.kind(target)}"
         topic = f"move-{time.monotonic_ns()}"
         code, text = self.tool(scenario_cluster.TOPICS, "--create", "--topic", topic, "--replica-assignment", source)
@@ -157,24 +137,22 @@ class _Story:
 
     def isr_changes(self, controller, leader, follower):
         """A follower pauses, so that its leader takes it out of the ISR, and back in later; the controller hears of both and tells everybody."""
-        self.seat(controller)
+        self.cluster.seat(controller)
         label = f"under {self.kind(controller)}: ISR of leader {self.kind(leader)} without {self.kind(follower)}"
         if follower == controller:
             # It must hear of it meanwhile: its place as controller is another story.
-            self.seat(next(number for number in self.cluster.brokers if number != follower))
+            self.cluster.seat(next(number for number in self.cluster.brokers if number != follower))
             label += f", controller {self.kind(self.cluster.view.controller())} meanwhile"
         self.tool(ELECT, "--election-type", "preferred", "--all-topic-partitions")
         self.cluster.until(lambda: leader in [state["leader"] for state in self.cluster.view.states("load").values()], f"{label}: leads something")
         partition = next(p for p, state in self.cluster.view.states("load").items() if state["leader"] == leader)
         before = self.cluster.view.states("load")[partition]
-        os.kill(self.cluster.brokers[follower].process.pid, signal.SIGSTOP)
-        try:
-            self.cluster.until(lambda: follower not in self.cluster.view.states("load")[partition]["isr"], f"{label}: leaves the tree's ISR", PAUSE_S)
-            self.check(f"{label}: is taken out", True)
-        except RuntimeError as late:
-            self.check(f"{label}: is taken out", False, f"{late}\n{self.cluster.view.states('load')}\n" + self.cluster.logs())
-        finally:
-            os.kill(self.cluster.brokers[follower].process.pid, signal.SIGCONT)
+        with self.cluster.paused([follower]):
+            try:
+                self.cluster.until(lambda: follower not in self.cluster.view.states("load")[partition]["isr"], f"{label}: leaves the tree's ISR", PAUSE_S)
+                self.check(f"{label}: is taken out", True)
+            except RuntimeError as late:
+                self.check(f"{label}: is taken out", False, f"{late}\n{self.cluster.view.states('load')}\n" + self.cluster.logs())
         self.cluster.until_whole("load")
         after = self.cluster.view.states("load")[partition]
         self.check(f"{label}: and back in, without a new leader epoch", after["leader"] == before["leader"] and after["leader_epoch"] == before["leader_epoch"], f"{before}\n{after}")
@@ -209,7 +187,7 @@ class _Story:
         without = lambda: [topic for topic in self.cluster.topics() if "topic_id" not in self.cluster.view.json(f"/brokers/topics/{topic}")]
         if without():
             # Who became controller last may have been of the old protocol; the next one gives ids.
-            self.seat(next(number for number in self.cluster.brokers if number != self.cluster.view.controller()))
+            self.cluster.seat(next(number for number in self.cluster.brokers if number != self.cluster.view.controller()))
         try:
             self.cluster.until(lambda: not without(), "every topic has an id", 20)
         except RuntimeError:

@@ -177,7 +177,7 @@ class Seats(threading.Thread):
         while not self.over.wait(0.2):
             for what, (topic, name) in self.wanted.items():
                 try:
-                    leader = self.view.json(f"/brokers/topics/{topic}/partitions/{_java_hash(name) % OFFSETS_PARTITIONS}/state")["leader"]
+                    leader = self.view.json(f"/brokers/topics/{topic}/partitions/{wire.java_hash(name) % OFFSETS_PARTITIONS}/state")["leader"]
                 except Exception:
                     continue  # not made yet, or ZooKeeper is busy; asked again at once
                 seen = self.moves[what]
@@ -195,13 +195,6 @@ class Seats(threading.Thread):
             self.over.set()
             self.join()
             self.view.close()
-
-
-def _java_hash(text):
-    value = 0
-    for character in text:
-        value = (31 * value + ord(character)) & 0xFFFFFFFF
-    return value & 0x7FFFFFFF  # as Kafka makes a hash positive
 
 
 def _judge(report, name, cluster, load, app, seats):

@@ -156,6 +156,8 @@ ALL = [
     ("rolling-long", LONG, scenario_rolling.scenario(rounds=3)),
     ("cluster-admin", False, scenario_admin.scenario({1: "monedula", 2: "monedula", 3: "monedula"}, scenario_admin.SHORT)),
     ("cluster-admin-long", LONG, scenario_admin.scenario({1: "monedula", 2: "monedula", 3: "monedula"}, scenario_admin.LONG)),
+    ("cluster-throttles", LONG, scenario_admin.scenario({1: "monedula", 2: "monedula", 3: "monedula"}, [scenario_admin.throttling])),
+    ("cluster-throttles-mixed", LONG, scenario_admin.scenario({1: "monedula", 2: "kafka", 3: "monedula"}, [scenario_admin.throttling])),
     ("cluster-admin-mixed", LONG, scenario_admin.scenario({1: "monedula", 2: "kafka", 3: "monedula"}, scenario_admin.LONG)),
     ("netfaults-ours", LONG, scenario_netfaults.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),
     ("netfaults-two-kafka", LONG, scenario_netfaults.scenario({1: "kafka", 2: "monedula", 3: "kafka"})),

@@ -338,3 +338,11 @@ def legacy_message(magic, key, value, timestamp=1_700_000_000_000, attributes=0,
     body = struct.pack(">bb", magic, attributes) + (struct.pack(">q", timestamp) if magic else b"") + blob(key) + blob(value)
     checksum = zlib.crc32(body) if crc is None else crc
     return struct.pack(">qiI", offset, len(body) + 4, checksum) + body
+
+
+def java_hash(text):
+    """What Kafka finds a group's or transactional id's partition with."""
+    value = 0
+    for character in text:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return value & 0x7FFFFFFF  # as Kafka makes a hash positive
