@@ -19,6 +19,7 @@ from harness import Side, eventually
 OVERRIDES = {
     "auto.leader.rebalance.enable": "false", "auto.create.topics.enable": "false", "min.insync.replicas": "1", "unclean.leader.election.enable": "false",
     "replica.high.watermark.checkpoint.interval.ms": "1000", "log.flush.scheduler.interval.ms": "1000", "offsets.topic.replication.factor": "3",
+    "offsets.commit.timeout.ms": "2000",  # less than it takes until a follower leaves the ISR
 }
 REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
 ELECT = "org.apache.kafka.tools.LeaderElectionCommand"
@@ -331,7 +332,7 @@ def committing_late(s):
 
     def committed():
         answer = asked(9, 5, {"GroupId": group, "Topics": [{"Name": "late", "PartitionIndexes": [0]}]})
-        return answer["ErrorCode"], answer["Topics"][0]["Partitions"][0]["CommittedOffset"]
+        return answer["ErrorCode"], answer["Topics"][0]["Partitions"][0]["CommittedOffset"] if answer["Topics"] else None
 
     with s.cluster.brokers[1].connect(30) as connection:
         eventually(lambda: connection.call(10, 1, {"Key": group, "KeyType": 0})["ErrorCode"] == 0, 30)
