@@ -594,7 +594,7 @@ def verifying(s):
     s.record("end: the states in the tree are legal", "\n".join(illegal) or "yes")
 
 
-SHORT = [electing, deleting, committing_late, failing_disk, verifying]
+SHORT = [electing, deleting, failing_disk, verifying]
 LONG = [leaving, moving, interrupted, moving_dirs, failing_over, electing, unclean, deleting, growing, wishing, committing_late, failing_disk, verifying]
 
 
