@@ -198,8 +198,8 @@ def moving(s):
     s.record("move: what left is deleted", str(eventually(gone, 20)))
 
 
-# What is moved under a throttle, and how fast: ten seconds each or a little less, for the windows; longer on a machine that is busy.
-THROTTLED_BATCHES, THROTTLE, THROTTLE_BOUNDS = 50, 2_000_000, (0.7, 5)
+# What is moved under a throttle, and how fast: ten seconds each, give or take what a window and a fetch are.
+THROTTLED_BATCHES, THROTTLE, THROTTLE_BOUNDS = 50, 2_000_000, (0.7, 1.6)
 
 
 def throttling(s):
