@@ -228,6 +228,10 @@ impl ReplicaManager {
         self.local_log(&tp.topic, tp.partition).map(|log| log.log_end_offset())
     }
 
+    pub(super) fn high_watermark(&self, tp: &TopicPartition) -> Option<Offset> {
+        self.local_log(&tp.topic, tp.partition).map(|log| log.high_watermark())
+    }
+
     pub(super) fn latest_epoch(&self, tp: &TopicPartition) -> Option<LeaderEpoch> {
         self.local_log(&tp.topic, tp.partition).and_then(|log| log.latest_epoch())
     }

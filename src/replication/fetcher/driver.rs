@@ -165,13 +165,23 @@ impl Fetcher {
             return;
         }
         let mut out_of_range = Vec::new();
+        let mut has_unheard = false;
         for partition in response.partitions {
             let Some(tp) = self.named(&partition) else { continue };
             let Some(wanted) = self.session.asked(&tp) else { continue };
             let asked = Asked { fetch_offset: wanted.fetch_offset, leader_epoch: wanted.leader_epoch };
-            if self.partition_answered(replicas, &tp, asked, partition) == Reaction::FindOffset {
-                out_of_range.push((tp, asked));
+            let (error, high_watermark) = (partition.error, partition.high_watermark);
+            match self.partition_answered(replicas, &tp, asked, partition) {
+                Reaction::FindOffset => out_of_range.push((tp, asked)),
+                Reaction::Ignore | Reaction::Truncate(_) if error.is_none() => {
+                    has_unheard |= replicas.high_watermark(&tp).is_some_and(|known| known < high_watermark);
+                }
+                _ => {}
             }
+        }
+        if has_unheard {
+            // To the leader's session this mark is sent, and it would not be again before it moves.
+            self.session.begin_anew();
         }
         for (tp, asked) in out_of_range {
             self.find_offset(replicas, &tp, asked).await;
@@ -185,7 +195,7 @@ impl Fetcher {
         }
     }
 
-    /// Carries out what an answer means for one partition, under the lock.
+    /// Carries out what an answer means for one partition, under the lock. `Ignore` if it came too late after all.
     fn partition_answered(
         &self,
         replicas: &ReplicaManager,
@@ -199,7 +209,7 @@ impl Fetcher {
             partition.diverging.map(|it| EpochEndOffset { leader_epoch: it.epoch, end_offset: it.end_offset });
         let reaction = states.react(tp, asked, partition.error, diverging, now);
         match reaction {
-            Reaction::Append => self.append(&mut states, replicas, tp, asked, partition),
+            Reaction::Append => return self.append(&mut states, replicas, tp, asked, partition),
             Reaction::Truncate(end) => {
                 let cut = replicas.truncate_follower(tp, asked, end);
                 self.cut(&mut states, replicas, tp, cut);
@@ -223,13 +233,13 @@ impl Fetcher {
         tp: &TopicPartition,
         asked: Asked,
         partition: FetchedPartition,
-    ) {
+    ) -> Reaction {
         let FetchedPartition { records, high_watermark, log_start_offset, .. } = partition;
         match replicas.append_as_follower(tp, asked, records, high_watermark, log_start_offset) {
             Ok(FollowerAppend { next_offset, last_epoch }) => {
                 states.fetched(tp, next_offset, high_watermark - next_offset, last_epoch);
             }
-            Err(FollowerFailure::Outdated) => {}
+            Err(FollowerFailure::Outdated) => return Reaction::Ignore,
             // Perhaps the leader's disk hiccuped; the next fetch may bring it whole.
             Err(FollowerFailure::Corrupt(failure)) => {
                 tracing::error!(partition = %tp, offset = asked.fetch_offset, %failure, "the leader sent bad records");
@@ -240,6 +250,7 @@ impl Fetcher {
                 states.fail(tp);
             }
         }
+        Reaction::Append
     }
 
     fn cut(

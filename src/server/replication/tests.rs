@@ -267,6 +267,23 @@ async fn logs_that_parted_become_equal_again() {
     cluster.stop().await;
 }
 
+/// A follower hears of the high watermark with the answer to its next fetch. The one here does not live to hear of it
+/// before it leads itself, and then follows again with a log that parts from the leader's at its very end: no record comes
+/// any more, and the mark comes nevertheless.
+#[tokio::test]
+async fn a_follower_learns_the_high_watermark_although_nothing_is_produced_any_more() {
+    let mut cluster =
+        Cluster::start(&[("replica.fetch.wait.max.ms", "2000"), ("replica.lag.time.max.ms", "30000")]).await;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 0, isr: &[1, 2] }).await;
+    assert_eq!(cluster.produce(1, -1, &["a"]).await.error, ErrorCode::None);
+    assert_eq!((cluster.marks(1), cluster.marks(2)), ((0, 1, 1), (0, 0, 1)), "the leader holds the fetch");
+    // Nobody tells broker 1 of epoch 1.
+    cluster.decide(&[2], Decision { leader: 2, epoch: 1, isr: &[1, 2] }).await;
+    cluster.decide(&[1, 2], Decision { leader: 1, epoch: 2, isr: &[1, 2] }).await;
+    cluster.until(2, (0, 1, 1)).await;
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn a_follower_without_what_the_leader_has_forgotten_begins_where_the_leader_does() {
     let mut cluster = Cluster::start(&[]).await;

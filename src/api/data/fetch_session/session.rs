@@ -19,6 +19,15 @@ pub struct Outcome {
     pub is_notice: bool,
 }
 
+impl Outcome {
+    /// The high watermark that the reader has taken over once it has the answer. With an error or a notice it has
+    /// something else to do first (Kafka's `CachedPartition` does not tell them apart, and a follower whose log parts from
+    /// the leader's where that ends keeps its old mark until the next record comes).
+    fn heard_high_watermark(&self) -> Offset {
+        if self.is_error || self.is_notice { NO_OFFSET } else { self.high_watermark }
+    }
+}
+
 #[derive(Debug)]
 struct Cached {
     requested: Requested,
@@ -51,7 +60,7 @@ impl FetchSession {
         partitions: impl Iterator<Item = (Requested, Outcome)>,
     ) -> Self {
         let cached = partitions.map(|(requested, outcome)| {
-            let high_watermark = if outcome.is_error { NO_OFFSET } else { outcome.high_watermark };
+            let high_watermark = outcome.heard_high_watermark();
             let log_start_offset = outcome.log_start_offset;
             (requested.key(), Cached { requested, high_watermark, log_start_offset, fed: false })
         });
@@ -74,6 +83,10 @@ impl FetchSession {
             let key = requested.key();
             match self.partitions.get_mut(&key) {
                 Some(cached) => {
+                    // What was answered to another epoch may have come too late to count.
+                    if cached.requested.current_leader_epoch != requested.current_leader_epoch {
+                        cached.high_watermark = NO_OFFSET;
+                    }
                     // A name once resolved stays.
                     let topic = cached.requested.topic.take().or(requested.topic);
                     cached.requested = Requested { topic, ..requested };
@@ -106,7 +119,7 @@ impl FetchSession {
         cached.fed = outcome.bytes > 0;
         let changed =
             cached.high_watermark != outcome.high_watermark || cached.log_start_offset != outcome.log_start_offset;
-        cached.high_watermark = if outcome.is_error { NO_OFFSET } else { outcome.high_watermark };
+        cached.high_watermark = outcome.heard_high_watermark();
         cached.log_start_offset = outcome.log_start_offset;
         changed || cached.fed || outcome.is_error || outcome.is_notice
     }

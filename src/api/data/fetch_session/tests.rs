@@ -98,6 +98,27 @@ fn an_idle_session_answers_nothing_until_something_changes() {
     assert_eq!(answer(healed, 4, &sessions, &[quiet(5), quiet(12)]).1, [0], "and so is the first answer after one");
 }
 
+/// A follower that cuts its log, or has come into another epoch meanwhile, has not taken the mark over.
+#[test]
+fn a_high_watermark_that_was_not_heard_is_sent_again() {
+    let sessions = sessions(10);
+    let parts = Outcome { is_notice: true, ..quiet(7) };
+    let full = sessions.new_context(0, fetch(0, INITIAL_EPOCH, vec![wants("a", 0, 7), wants("b", 0, 7)]));
+    let id = answer(full, 0, &sessions, &[parts, quiet(7)]).0.session_id;
+    let cut = sessions.new_context(1, fetch(id, 1, vec![wants("a", 0, 6)]));
+    assert_eq!(answer(cut, 1, &sessions, &[quiet(7), quiet(7)]).1, [0]);
+    let again = sessions.new_context(2, fetch(id, 2, vec![]));
+    assert_eq!(answer(again, 2, &sessions, &[quiet(7), parts]).1, [1]);
+    let heard = sessions.new_context(3, fetch(id, 3, vec![]));
+    assert_eq!(answer(heard, 3, &sessions, &[quiet(7), quiet(7)]).1, [1]);
+
+    let newer = Requested { current_leader_epoch: 3, ..wants("a", 0, 7) };
+    let in_epoch = sessions.new_context(4, fetch(id, 4, vec![newer.clone()]));
+    assert_eq!(answer(in_epoch, 4, &sessions, &[quiet(7), quiet(7)]).1, [0]);
+    let in_the_same = sessions.new_context(5, fetch(id, 5, vec![Requested { max_bytes: 1, ..newer }]));
+    assert!(answer(in_the_same, 5, &sessions, &[quiet(7), quiet(7)]).1.is_empty());
+}
+
 #[test]
 fn wrong_epochs_and_unknown_sessions_are_refused() {
     let sessions = sessions(10);
