@@ -61,10 +61,10 @@ api_table! {
     typed  8 OffsetCommit            0..=9  => group::offset_commit;
     typed  9 OffsetFetch             0..=9  => group::offset_fetch;
     typed 10 FindCoordinator         0..=6  => metadata::find_coordinator;
-    typed 11 JoinGroup               0..=9  => group::join_group;
-    typed 12 Heartbeat               0..=4  => group::heartbeat;
+    raw   11 JoinGroup               0..=9  => group::join_group;
+    raw   12 Heartbeat               0..=4  => group::heartbeat;
     typed 13 LeaveGroup              0..=5  => group::leave_group;
-    typed 14 SyncGroup               0..=5  => group::sync_group;
+    raw   14 SyncGroup               0..=5  => group::sync_group;
     typed 15 DescribeGroups          0..=5  => group::describe_groups;
     typed 16 ListGroups              0..=5  => group::list_groups;
     raw   18 ApiVersions             0..=4  => metadata::api_versions;

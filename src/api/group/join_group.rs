@@ -2,38 +2,42 @@
 //! v1 rebalance timeout · v2 throttle time · v4 MEMBER_ID_REQUIRED (KIP-394) · v5 static membership (KIP-345) ·
 //! v6 flexible · v7 protocol type, nullable protocol name · v8 reason (KIP-800) · v9 skip assignment (KIP-814)
 
-use bytes::Bytes;
-use kafka_protocol::messages::{
-    JoinGroupRequest, JoinGroupResponse, join_group_request::JoinGroupRequestProtocol,
-    join_group_response::JoinGroupResponseMember,
-};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
-use super::wire::{shared, shared_option, wire, wire_option};
+use super::wire::{framed, malformed};
 use crate::{
-    api::Context,
+    api::{BadRequest, Context, Reply},
     common::{ErrorCode, chance},
     coordinator::group::{
         STRING_BYTES_MAX,
         command::{JoinGroup, JoinReply, JoinedMember},
     },
+    protocol::hot::group::{JoinGroupRequest, JoinGroupResponse, JoinedMember as MemberOut},
 };
 
-pub async fn handle(ctx: &Context<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
-    if has_oversized_text(&request) {
-        return respond(ctx.version, JoinReply::error("".into(), ErrorCode::InvalidRequest));
-    }
-    let reply = ctx.services.groups.join_group(command(ctx, &request));
-    drop(request);
-    respond(ctx.version, reply.await)
+pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
+    let request = JoinGroupRequest::decode(ctx.version, &body).map_err(|fault| malformed(ctx, fault))?;
+    let reply = if has_oversized_text(&request) {
+        JoinReply::error("".into(), ErrorCode::InvalidRequest)
+    } else {
+        let reply = ctx.services.groups.join_group(command(ctx, &request));
+        // What waits for the others needs nothing of the request.
+        drop(request);
+        drop(body);
+        reply.await
+    };
+    framed(ctx, reply.error, response(&reply).encode(ctx.correlation_id, ctx.version))
 }
 
-fn command<'a>(ctx: &'a Context<'_>, request: &'a JoinGroupRequest) -> JoinGroup<'a> {
-    let protocol = |asked: &JoinGroupRequestProtocol| (shared(&asked.name), Bytes::copy_from_slice(&asked.metadata));
+fn command<'a>(ctx: &'a Context<'_>, request: &JoinGroupRequest<'a>) -> JoinGroup<'a> {
+    let protocol = |(name, metadata): &(&str, &[u8])| (Arc::from(*name), Bytes::copy_from_slice(metadata));
     JoinGroup {
-        group_id: request.group_id.as_str(),
-        member_id: shared(&request.member_id),
-        group_instance_id: shared_option(request.group_instance_id.as_ref()),
+        group_id: request.group_id,
+        member_id: request.member_id.into(),
+        group_instance_id: request.group_instance_id.map(Arc::from),
         requires_known_member_id: ctx.version >= 4 && request.group_instance_id.is_none(),
         can_skip_assignment: ctx.version >= 9,
         client_id: ctx.client_id.as_str(),
@@ -41,39 +45,39 @@ fn command<'a>(ctx: &'a Context<'_>, request: &'a JoinGroupRequest) -> JoinGroup
         // Before v1 a rebalance took as long as a session at most.
         rebalance_timeout_ms: if ctx.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms },
         session_timeout_ms: request.session_timeout_ms,
-        protocol_type: request.protocol_type.as_str(),
+        protocol_type: request.protocol_type,
         protocols: request.protocols.iter().map(protocol).collect(),
-        reason: request.reason.as_deref(),
+        reason: request.reason,
         fresh_id: if request.member_id.is_empty() { chance::uuid() } else { Uuid::nil() },
     }
 }
 
-/// Flexible versions could carry strings that no record of the log can hold.
-fn has_oversized_text(request: &JoinGroupRequest) -> bool {
-    // A member id is made of one of these and a UUID.
+/// Not longer than what is made of these may be: a member id is one of them and a UUID.
+fn has_oversized_text(request: &JoinGroupRequest<'_>) -> bool {
     let stem_bytes_max = STRING_BYTES_MAX - 64;
-    request.member_id.len() > STRING_BYTES_MAX
-        || request.group_instance_id.as_ref().is_some_and(|id| id.len() > stem_bytes_max)
-        || request.protocol_type.len() > STRING_BYTES_MAX
-        || request.protocols.iter().any(|protocol| protocol.name.len() > STRING_BYTES_MAX)
+    request.group_instance_id.is_some_and(|id| id.len() > stem_bytes_max)
 }
 
-pub(super) fn respond(version: i16, reply: JoinReply) -> JoinGroupResponse {
-    let member = |member: JoinedMember| {
-        JoinGroupResponseMember::default()
-            .with_member_id(wire(&member.member_id))
-            .with_group_instance_id(if version >= 5 { wire_option(member.group_instance_id.as_ref()) } else { None })
-            .with_metadata(member.metadata)
-    };
-    // Null from v7 on, empty before; an empty name counts as none.
-    let protocol_name = wire_option(reply.protocol_name.as_ref().filter(|name| !name.is_empty()));
-    JoinGroupResponse::default()
-        .with_error_code(reply.error.code())
-        .with_generation_id(reply.generation)
-        .with_protocol_type(wire_option(reply.protocol_type.as_ref()))
-        .with_protocol_name(if version >= 7 { protocol_name } else { Some(protocol_name.unwrap_or_default()) })
-        .with_leader(wire(&reply.leader))
-        .with_skip_assignment(version >= 9 && reply.skip_assignment)
-        .with_member_id(wire(&reply.member_id))
-        .with_members(reply.members.into_iter().map(member).collect())
+pub(super) fn response(
+    reply: &JoinReply,
+) -> JoinGroupResponse<'_, impl ExactSizeIterator<Item = MemberOut<'_>> + Clone> {
+    JoinGroupResponse {
+        error: reply.error,
+        generation_id: reply.generation,
+        protocol_type: reply.protocol_type.as_deref(),
+        // An empty name counts as none.
+        protocol_name: reply.protocol_name.as_deref().filter(|name| !name.is_empty()),
+        leader: &reply.leader,
+        skip_assignment: reply.skip_assignment,
+        member_id: &reply.member_id,
+        members: reply.members.iter().map(member),
+    }
+}
+
+fn member(member: &JoinedMember) -> MemberOut<'_> {
+    MemberOut {
+        member_id: &member.member_id,
+        group_instance_id: member.group_instance_id.as_deref(),
+        metadata: &member.metadata,
+    }
 }

@@ -1,42 +1,50 @@
 //! SyncGroup (key 14), v0–5.
 //! v1 throttle time · v3 static membership (KIP-345) · v4 flexible · v5 protocol type and name are mandatory (KIP-559)
 
-use bytes::Bytes;
-use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
+use std::sync::Arc;
 
-use super::wire::{shared, shared_option, wire_option};
+use bytes::{Bytes, BytesMut};
+
+use super::wire::{framed, malformed};
 use crate::{
-    api::Context,
+    api::{BadRequest, Context, Reply},
     common::ErrorCode,
     coordinator::group::command::{SyncGroup, SyncReply},
+    protocol::hot::group::{SyncGroupRequest, SyncGroupResponse},
 };
 
-pub async fn handle(ctx: &Context<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
-    if ctx.version >= 5 && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
-        return respond(SyncReply::error(ErrorCode::InconsistentGroupProtocol));
-    }
-    let command = SyncGroup {
-        group_id: request.group_id.as_str(),
-        generation: request.generation_id,
-        member_id: shared(&request.member_id),
-        group_instance_id: shared_option(request.group_instance_id.as_ref()),
-        protocol_type: request.protocol_type.as_deref(),
-        protocol_name: request.protocol_name.as_deref(),
-        assignment: request
-            .assignments
-            .iter()
-            .map(|share| (shared(&share.member_id), Bytes::copy_from_slice(&share.assignment)))
-            .collect(),
+pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
+    let request = SyncGroupRequest::decode(ctx.version, &body).map_err(|fault| malformed(ctx, fault))?;
+    let reply = if ctx.version >= 5 && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
+        SyncReply::error(ErrorCode::InconsistentGroupProtocol)
+    } else {
+        let reply = ctx.services.groups.sync_group(command(&request));
+        // What waits for the leader's assignment needs nothing of the request.
+        drop(request);
+        drop(body);
+        reply.await
     };
-    let reply = ctx.services.groups.sync_group(command);
-    drop(request);
-    respond(reply.await)
+    framed(ctx, reply.error, response(&reply).encode(ctx.correlation_id, ctx.version))
 }
 
-pub(super) fn respond(reply: SyncReply) -> SyncGroupResponse {
-    SyncGroupResponse::default()
-        .with_error_code(reply.error.code())
-        .with_protocol_type(wire_option(reply.protocol_type.as_ref()))
-        .with_protocol_name(wire_option(reply.protocol_name.as_ref()))
-        .with_assignment(reply.assignment)
+fn command<'a>(request: &SyncGroupRequest<'a>) -> SyncGroup<'a> {
+    let share = |(member, share): &(&str, &[u8])| (Arc::from(*member), Bytes::copy_from_slice(share));
+    SyncGroup {
+        group_id: request.group_id,
+        generation: request.generation_id,
+        member_id: request.member_id.into(),
+        group_instance_id: request.group_instance_id.map(Arc::from),
+        protocol_type: request.protocol_type,
+        protocol_name: request.protocol_name,
+        assignment: request.assignments.iter().map(share).collect(),
+    }
+}
+
+pub(super) fn response(reply: &SyncReply) -> SyncGroupResponse<'_> {
+    SyncGroupResponse {
+        error: reply.error,
+        protocol_type: reply.protocol_type.as_deref(),
+        protocol_name: reply.protocol_name.as_deref(),
+        assignment: &reply.assignment,
+    }
 }

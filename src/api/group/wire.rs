@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 use kafka_protocol::{messages::TopicName, protocol::StrBytes};
+use smallvec::smallvec;
 
 use crate::{
+    api::{BadRequest, Context, Reply},
     common::{ErrorCode, TopicPartition},
     metadata::MetadataImage,
+    protocol::{chunk::Chunk, hot::Malformed},
 };
 
 pub(in crate::api) fn shared(text: &StrBytes) -> Arc<str> {
@@ -29,6 +33,18 @@ pub(in crate::api) fn wire_option(text: Option<&Arc<str>>) -> Option<StrBytes> {
 
 pub(in crate::api) fn topic_name(topic: &str) -> TopicName {
     TopicName(wire(topic))
+}
+
+/// A body that the group's own codec cannot read.
+pub(super) fn malformed(ctx: &Context<'_>, fault: Malformed) -> BadRequest {
+    BadRequest(format!("cannot parse api key {} version {}: {fault}", ctx.api_key, ctx.version))
+}
+
+/// Counts the answer's error; `frame` is `None` if it would be larger than a frame can be.
+pub(super) fn framed(ctx: &Context<'_>, error: ErrorCode, frame: Option<Bytes>) -> Result<Reply, BadRequest> {
+    ctx.services.request_metrics.answered(ctx.api_key, error.code());
+    let frame = frame.ok_or_else(|| BadRequest("response over 2 GiB".into()))?;
+    Ok(Reply::Frame(smallvec![Chunk::Bytes(frame)]))
 }
 
 /// Answers per partition, grouped by topic in the order the topics first appear.

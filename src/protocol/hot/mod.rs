@@ -1,9 +1,12 @@
 //! The hot paths' own codecs: Produce cuts records out of the frame without a copy, Fetch writes a response around file
-//! regions nobody has read. Equal to the generated codec in every version, which the tests hold.
+//! regions nobody has read, and the members of a group send theirs all at once. Equal to the generated codec in every
+//! version, which the tests hold.
 
 pub mod fetch;
 pub mod fetched;
+pub mod group;
 pub mod produce;
+mod view;
 mod wire;
 
 /// Why a body cannot be read; the connection is closed, as in Kafka.

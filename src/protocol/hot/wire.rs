@@ -6,7 +6,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::{CurrentLeader, Malformed, NodeEndpoint};
 use crate::protocol::guard;
 
-const TAGGED_FIELDS_MAX: u32 = 64;
+pub(super) const TAGGED_FIELDS_MAX: u32 = 64;
 /// A leader's id and epoch and no tagged fields.
 const CURRENT_LEADER_SIZE: u32 = 9;
 
@@ -138,7 +138,7 @@ impl Reader {
 }
 
 /// `None` for null.
-fn length(length: i32, name: &'static str) -> Result<Option<usize>, Malformed> {
+pub(super) fn length(length: i32, name: &'static str) -> Result<Option<usize>, Malformed> {
     match length {
         -1 => Ok(None),
         length => usize::try_from(length).map(Some).map_err(|_| Malformed::Length(name)),
@@ -178,6 +178,11 @@ impl Writer<'_> {
             None if self.flexible => self.out.put_u8(0),
             None => self.out.put_i16(-1),
         }
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.out.put_slice(bytes);
     }
 
     pub(super) fn null_array(&mut self) {
