@@ -19,6 +19,7 @@ use crate::{
     },
     metadata::MetadataCache,
     metrics::{RequestMetrics, ServerMetrics, prometheus},
+    protocol::header::ClientId,
     replication::ReplicaManager,
 };
 
@@ -105,8 +106,7 @@ pub struct Context<'a> {
     pub api_key: i16,
     pub version: i16,
     pub correlation_id: i32,
-    /// Empty when the client gave none. A slice of the request: copy it before keeping it.
-    pub client_id: kafka_protocol::protocol::StrBytes,
+    pub client_id: ClientId,
 }
 
 impl Context<'_> {

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::{messages::ApiKey, protocol::Encodable};
 use smallvec::{SmallVec, smallvec};
 
-use super::{ConnectionInfo, Context, Services, metadata::api_versions, table};
+use super::{ConnectionInfo, Context, Services, metadata::api_versions, table, table::Handler};
 use crate::protocol::{chunk::Chunk, guard, header::RequestHeader};
 
 /// What goes back to the connection.
@@ -50,7 +50,10 @@ pub async fn dispatch(
         return Err(BadRequest(format!("{} version {} is not served", row.name, header.api_version)));
     }
     services.request_metrics.received(header.api_key, header.api_version);
-    (row.handler)(&context, frame).await
+    match row.handler {
+        Handler::Now(handle) => handle(&context, frame),
+        Handler::Later(handle) => handle(&context, frame).await,
+    }
 }
 
 /// Decodes a body that the guard has let through.

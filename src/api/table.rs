@@ -11,7 +11,12 @@ use super::{
 use crate::metrics::catalog::{CountedApi, RequestMetrics};
 
 /// Runs one request: the body after the header in, the whole response frame out.
-pub type Handler = for<'a> fn(&'a Context<'a>, BytesMut) -> BoxFuture<'a, Result<Reply, BadRequest>>;
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// Never waits.
+    Now(fn(&Context<'_>, BytesMut) -> Result<Reply, BadRequest>),
+    Later(for<'a> fn(&'a Context<'a>, BytesMut) -> BoxFuture<'a, Result<Reply, BadRequest>>),
+}
 
 /// One API of Kafka 3.9's ZooKeeper listener that this broker serves.
 pub struct ApiRow {
@@ -37,15 +42,18 @@ macro_rules! api_table {
         ),*];
     };
     (@handler typed $($path:ident)::+) => {
-        |ctx, body| Box::pin(async move {
+        Handler::Later(|ctx, body| Box::pin(async move {
             let request = decode(ctx, body)?;
             let response = $($path)::+::handle(ctx, request).await;
             ctx.count_errors(&response);
             encode(ctx, &response)
-        })
+        }))
     };
     (@handler raw $($path:ident)::+) => {
-        |ctx, body| Box::pin($($path)::+::handle(ctx, body))
+        Handler::Later(|ctx, body| Box::pin($($path)::+::handle(ctx, body)))
+    };
+    (@handler now $($path:ident)::+) => {
+        Handler::Now($($path)::+::handle)
     };
 }
 
@@ -62,7 +70,7 @@ api_table! {
     typed  9 OffsetFetch             0..=9  => group::offset_fetch;
     typed 10 FindCoordinator         0..=6  => metadata::find_coordinator;
     raw   11 JoinGroup               0..=9  => group::join_group;
-    raw   12 Heartbeat               0..=4  => group::heartbeat;
+    now   12 Heartbeat               0..=4  => group::heartbeat;
     typed 13 LeaveGroup              0..=5  => group::leave_group;
     raw   14 SyncGroup               0..=5  => group::sync_group;
     typed 15 DescribeGroups          0..=5  => group::describe_groups;

@@ -59,7 +59,13 @@ async fn send_to_socket(
             chunks.pop_front();
             continue;
         }
-        let sent = stream.async_io(Interest::WRITABLE, || send_run(stream, chunks)).await?;
+        // There is room nearly always, and then nothing to wait with is needed.
+        let sent = match stream.try_io(Interest::WRITABLE, || send_run(stream, chunks)) {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
+                stream.async_io(Interest::WRITABLE, || send_run(stream, chunks)).await?
+            }
+            tried => tried?,
+        };
         on_progress();
         consume(chunks, sent);
     }

@@ -10,8 +10,7 @@ use crate::{
     protocol::hot::group::{HeartbeatRequest, encode_heartbeat},
 };
 
-#[allow(clippy::unused_async)]
-pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
+pub fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
     let request = HeartbeatRequest::decode(ctx.version, &body).map_err(|fault| malformed(ctx, fault))?;
     let error = ctx.services.groups.heartbeat(Heartbeat {
         group_id: request.group_id,

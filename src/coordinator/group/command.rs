@@ -8,7 +8,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::{member::Protocols, records::OffsetAndMetadata};
+use super::{Map, member::Protocols, records::OffsetAndMetadata};
 use crate::{
     common::{ErrorCode, Offset, TopicPartition},
     coordinator::machine,
@@ -25,7 +25,7 @@ pub type Write = machine::Write<After>;
 #[derive(Debug)]
 pub enum After {
     /// The leader's assignment: hand it out and become stable.
-    Assignment { group: Arc<str>, generation: i32, assignment: IndexMap<Arc<str>, Bytes> },
+    Assignment { group: Arc<str>, generation: i32, assignment: Map<Arc<str>, Bytes> },
     /// An empty generation: nothing depends on it.
     EmptyGroup { group: Arc<str> },
     /// A static member came back under a new id without a rebalance (KIP-345): answer its join, or undo.
@@ -90,7 +90,7 @@ pub struct SyncGroup<'a> {
     pub group_instance_id: Option<Arc<str>>,
     pub protocol_type: Option<&'a str>,
     pub protocol_name: Option<&'a str>,
-    pub assignment: IndexMap<Arc<str>, Bytes>,
+    pub assignment: Map<Arc<str>, Bytes>,
 }
 
 /// Borrowed from the request: nothing of it is kept, and it is the most frequent of all.

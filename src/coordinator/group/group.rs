@@ -7,9 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 
 use super::{
+    Map,
     command::{JoinReply, JoinedMember, Now, Reply, ReplyTo, Step, SyncReply},
     config::GroupConfig,
     member::{Member, Protocols},
@@ -22,8 +23,6 @@ use crate::{
     common::{ErrorCode, ProducerId, Timestamp, TopicPartition},
     protocol::consumer_protocol,
 };
-
-pub(super) type Map<K, V> = IndexMap<K, V, ahash::RandomState>;
 
 /// What a verb of a group needs of its shard.
 pub(super) struct Env<'a> {
@@ -65,7 +64,8 @@ pub struct Group {
     pub(super) pending_sync: IndexSet<Arc<str>, ahash::RandomState>,
     /// How many members support each protocol: the candidates are those that all do.
     protocol_votes: Map<Arc<str>, usize>,
-    joined_count: usize,
+    /// Of the members, those whose join waits.
+    pub(super) joined_count: usize,
     pub(super) initial_delay: Option<InitialDelay>,
     /// A member joined during the current step of the initial delay.
     pub(super) new_member_added: bool,
@@ -351,7 +351,7 @@ impl Group {
 
     /// The protocol that most members prefer among those that all support.
     pub(super) fn select_protocol(&self) -> Option<Arc<str>> {
-        let mut votes: IndexMap<&Arc<str>, usize> = IndexMap::new();
+        let mut votes: Map<&Arc<str>, usize> = Map::default();
         for member in self.members.values() {
             if let Some((name, _)) = member.protocols.iter().find(|(name, _)| self.votes(name) == self.members.len()) {
                 *votes.entry(name).or_insert(0) += 1;
@@ -427,7 +427,7 @@ impl Group {
     }
 
     /// The members' assignments as they are now.
-    pub(super) fn current_assignment(&self) -> IndexMap<Arc<str>, Bytes> {
+    pub(super) fn current_assignment(&self) -> Map<Arc<str>, Bytes> {
         self.members.iter().map(|(id, member)| (Arc::clone(id), member.assignment.clone())).collect()
     }
 

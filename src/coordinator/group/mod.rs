@@ -38,6 +38,9 @@ mod sync;
 mod tests;
 pub mod timer;
 
+/// In the order of insertion; hashed with a key of this process.
+pub type Map<K, V> = indexmap::IndexMap<K, V, ahash::RandomState>;
+
 pub use super::codec::{RecordError, STRING_BYTES_MAX};
 pub use commit::commit_error;
 pub use config::GroupConfig;

@@ -4,7 +4,8 @@
 use std::{fmt::Display, sync::Arc};
 
 use super::{
-    command::{After, JoinReply, SyncReply, Write},
+    Map,
+    command::{After, JoinReply, Reply, SyncReply, Write},
     group::{Env, Group, InitialDelay},
     records,
     state::GroupState,
@@ -96,7 +97,7 @@ impl Group {
         self.begin_generation(env.now.wall_ms);
         if self.is(GroupState::Empty) {
             tracing::info!(group = %self.id, generation = self.generation, "group is now empty");
-            let record = records::group_record(&self.id, &self.to_value(&indexmap::IndexMap::new()));
+            let record = records::group_record(&self.id, &self.to_value(&Map::default()));
             let after = After::EmptyGroup { group: Arc::clone(&self.id) };
             env.step.writes.push(Write { records: vec![record], transaction: None, after });
         } else {
@@ -107,16 +108,16 @@ impl Group {
 
     /// Answers all joins and begins to wait for the syncs.
     fn announce_generation(&mut self, env: &mut Env<'_>) {
-        let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
-        for id in ids {
-            if self.members.get(&id).is_some_and(|member| member.join_reply.is_some()) {
-                let joined = self.joined_reply(&id);
-                self.answer_join(env, &id, || joined);
+        for at in 0..self.members.len() {
+            let Some((id, member)) = self.members.get_index_mut(at) else { continue };
+            member.is_new = false;
+            let waiting = member.join_reply.take();
+            let (id, timeout_ms) = (Arc::clone(id), i64::from(member.session_timeout_ms));
+            if let Some(waiting) = waiting {
+                self.joined_count -= 1;
+                env.reply(waiting, Reply::Join(self.joined_reply(&id)));
             }
-            self.schedule_session(env, &id);
-            if let Some(member) = self.members.get_mut(&id) {
-                member.is_new = false;
-            }
+            self.schedule_session_in(env, &id, timeout_ms);
             self.pending_sync.insert(id);
         }
         let timer = Timer::Sync { group: Arc::clone(&self.id) };

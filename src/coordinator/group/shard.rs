@@ -10,13 +10,14 @@ use std::{
 };
 
 use super::{
+    Map,
     command::{
         After, CommitOffsets, Heartbeat, JoinGroup, JoinReply, LeaveGroup, LeaveReply, LeftMember, Now, Reply, ReplyTo,
         Step, SyncGroup, SyncReply, WriteOutcome,
     },
     commit::{self, group_write_error},
     config::GroupConfig,
-    group::{Env, Group, Map},
+    group::{Env, Group},
     timer::{Timer, TimerTable},
 };
 use crate::{

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 
 use super::{
+    Map,
     command::{After, Reply, ReplyTo, SyncGroup, SyncReply, Write, WriteOutcome},
     group::{Env, Group},
     records::{self, GroupMetadataValue},
@@ -58,7 +58,7 @@ impl Group {
         Ok(())
     }
 
-    fn store_assignment(&mut self, env: &mut Env<'_>, mut assignment: IndexMap<Arc<str>, Bytes>) {
+    fn store_assignment(&mut self, env: &mut Env<'_>, mut assignment: Map<Arc<str>, Bytes>) {
         let mut forgotten = 0usize;
         for id in self.members.keys() {
             assignment.entry(Arc::clone(id)).or_insert_with(|| {
@@ -79,7 +79,7 @@ impl Group {
         &mut self,
         env: &mut Env<'_>,
         generation: i32,
-        assignment: &IndexMap<Arc<str>, Bytes>,
+        assignment: &Map<Arc<str>, Bytes>,
         outcome: WriteOutcome,
     ) {
         if !self.is(GroupState::CompletingRebalance) || generation != self.generation {
@@ -113,7 +113,7 @@ impl Group {
     }
 
     /// This generation as a record.
-    pub(super) fn to_value(&self, assignment: &IndexMap<Arc<str>, Bytes>) -> GroupMetadataValue {
+    pub(super) fn to_value(&self, assignment: &Map<Arc<str>, Bytes>) -> GroupMetadataValue {
         let protocol = self.protocol_name.as_deref().unwrap_or_default();
         GroupMetadataValue {
             protocol_type: self.protocol_type.clone().unwrap_or_default(),

@@ -4,7 +4,11 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use super::{Malformed, view::View, wire::Writer};
+use super::{
+    Malformed,
+    view::View,
+    wire::{Writer, count_size, text_size},
+};
 use crate::{
     common::ErrorCode,
     protocol::frame::{begin_response, finish_response},
@@ -13,10 +17,11 @@ use crate::{
 const HEARTBEAT_FLEXIBLE_SINCE: i16 = 4;
 const JOIN_FLEXIBLE_SINCE: i16 = 6;
 const SYNC_FLEXIBLE_SINCE: i16 = 4;
-/// Room for a response's numbers and the lengths of its texts.
-const FIXED_SIZE: usize = 64;
-/// The same of a member in the leader's list.
-const MEMBER_FIXED_SIZE: usize = 16;
+/// Length and correlation id before a response's body.
+const HEADER_SIZE: usize = 8;
+
+/// Names, of protocols or members, with what is said of each; seldom more than two, but for the leader.
+pub type Pairs<'a> = SmallVec<[(&'a str, &'a [u8]); 2]>;
 
 /// v3 static membership · v4 flexible
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +49,8 @@ impl<'a> HeartbeatRequest<'a> {
 #[must_use]
 pub fn encode_heartbeat(correlation_id: i32, version: i16, error: ErrorCode) -> Option<Bytes> {
     let flexible = version >= HEARTBEAT_FLEXIBLE_SINCE;
-    let mut out = begin_response(correlation_id, flexible, 24);
+    let size = HEADER_SIZE + 2 * usize::from(flexible) + 4 * usize::from(version >= 1) + 2;
+    let mut out = begin_response(correlation_id, flexible, size);
     if version >= 1 {
         out.put_i32(0);
     }
@@ -64,7 +70,7 @@ pub struct JoinGroupRequest<'a> {
     pub group_instance_id: Option<&'a str>,
     pub protocol_type: &'a str,
     /// Names with the member's metadata, in its order of preference.
-    pub protocols: SmallVec<[(&'a str, &'a [u8]); 2]>,
+    pub protocols: Pairs<'a>,
     pub reason: Option<&'a str>,
 }
 
@@ -122,7 +128,7 @@ impl<'a, M: ExactSizeIterator<Item = JoinedMember<'a>> + Clone> JoinGroupRespons
     #[must_use]
     pub fn encode(self, correlation_id: i32, version: i16) -> Option<Bytes> {
         let flexible = version >= JOIN_FLEXIBLE_SINCE;
-        let mut out = begin_response(correlation_id, flexible, self.size());
+        let mut out = begin_response(correlation_id, flexible, self.size(version));
         if version >= 2 {
             out.put_i32(0);
         }
@@ -153,15 +159,24 @@ impl<'a, M: ExactSizeIterator<Item = JoinedMember<'a>> + Clone> JoinGroupRespons
         finish(out)
     }
 
-    /// At least what the frame takes.
-    fn size(&self) -> usize {
-        let text = |text: Option<&str>| text.map_or(0, str::len);
-        let own = FIXED_SIZE + text(self.protocol_type) + text(self.protocol_name);
-        let members = self
-            .members
-            .clone()
-            .map(|it| MEMBER_FIXED_SIZE + it.member_id.len() + text(it.group_instance_id) + it.metadata.len());
-        own + self.leader.len() + self.member_id.len() + members.sum::<usize>()
+    /// What the frame takes: made to measure, it is frozen without another allocation.
+    fn size(&self, version: i16) -> usize {
+        let flexible = version >= JOIN_FLEXIBLE_SINCE;
+        let text = |text| text_size(flexible, text);
+        let names = if version >= 7 {
+            text(self.protocol_type) + text(self.protocol_name)
+        } else {
+            text(Some(self.protocol_name.unwrap_or_default()))
+        };
+        let numbers = 4 * usize::from(version >= 2) + 6 + usize::from(version >= 9);
+        let members = self.members.clone().map(|it| {
+            let instance = if version >= 5 { text(it.group_instance_id) } else { 0 };
+            let metadata = count_size(flexible, it.metadata.len()) + it.metadata.len();
+            text(Some(it.member_id)) + instance + metadata + usize::from(flexible)
+        });
+        let list = count_size(flexible, self.members.len()) + members.sum::<usize>();
+        let ids = text(Some(self.leader)) + text(Some(self.member_id));
+        HEADER_SIZE + 2 * usize::from(flexible) + numbers + names + ids + list
     }
 }
 
@@ -175,7 +190,7 @@ pub struct SyncGroupRequest<'a> {
     pub protocol_type: Option<&'a str>,
     pub protocol_name: Option<&'a str>,
     /// Member ids with their shares; empty for all but the leader.
-    pub assignments: SmallVec<[(&'a str, &'a [u8]); 2]>,
+    pub assignments: Pairs<'a>,
 }
 
 impl<'a> SyncGroupRequest<'a> {
@@ -208,8 +223,7 @@ impl SyncGroupResponse<'_> {
     #[must_use]
     pub fn encode(self, correlation_id: i32, version: i16) -> Option<Bytes> {
         let flexible = version >= SYNC_FLEXIBLE_SINCE;
-        let texts = self.protocol_type.map_or(0, str::len) + self.protocol_name.map_or(0, str::len);
-        let mut out = begin_response(correlation_id, flexible, FIXED_SIZE + texts + self.assignment.len());
+        let mut out = begin_response(correlation_id, flexible, self.size(version));
         if version >= 1 {
             out.put_i32(0);
         }
@@ -223,6 +237,14 @@ impl SyncGroupResponse<'_> {
         writer.end_structure();
         finish(out)
     }
+
+    fn size(&self, version: i16) -> usize {
+        let flexible = version >= SYNC_FLEXIBLE_SINCE;
+        let names = text_size(flexible, self.protocol_type) + text_size(flexible, self.protocol_name);
+        let assignment = count_size(flexible, self.assignment.len()) + self.assignment.len();
+        let numbers = 4 * usize::from(version >= 1) + 2;
+        HEADER_SIZE + 2 * usize::from(flexible) + numbers + if version >= 5 { names } else { 0 } + assignment
+    }
 }
 
 /// An array of structures of a text and a blob.
@@ -232,7 +254,7 @@ fn pairs<'a>(
     array: &'static str,
     text: &'static str,
     blob: &'static str,
-) -> Result<SmallVec<[(&'a str, &'a [u8]); 2]>, Malformed> {
+) -> Result<Pairs<'a>, Malformed> {
     let wire = if flexible { 3 } else { 6 };
     let count = view.count(wire, size_of::<(&str, &[u8])>(), array)?;
     let mut pairs = SmallVec::with_capacity(count);
@@ -246,6 +268,7 @@ fn pairs<'a>(
 }
 
 fn finish(mut out: BytesMut) -> Option<Bytes> {
+    debug_assert_eq!(out.len(), out.capacity(), "made to measure");
     finish_response(&mut out, 0)?;
     Some(out.freeze())
 }

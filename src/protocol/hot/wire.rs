@@ -145,6 +145,23 @@ pub(super) fn length(length: i32, name: &'static str) -> Result<Option<usize>, M
     }
 }
 
+/// What an unsigned varint takes.
+pub(super) fn varint_size(value: u32) -> usize {
+    (32 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+/// What [`Writer::nullable_text`] writes.
+pub(super) fn text_size(flexible: bool, text: Option<&str>) -> usize {
+    let length = text.map_or(0, str::len);
+    let prefix = if flexible { varint_size(text.map_or(0, |text| text.len() as u32 + 1)) } else { 2 };
+    prefix + length
+}
+
+/// What [`Writer::count`] writes.
+pub(super) fn count_size(flexible: bool, count: usize) -> usize {
+    if flexible { varint_size(count as u32 + 1) } else { 4 }
+}
+
 /// Writes a response body behind whatever `out` holds.
 pub(super) struct Writer<'a> {
     pub(super) out: &'a mut BytesMut,

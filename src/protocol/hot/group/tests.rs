@@ -46,7 +46,7 @@ fn frame<T: Encodable + HeaderVersion>(response: &T, version: i16) -> Vec<u8> {
     frame
 }
 
-fn slices(pairs: &[(StrBytes, Vec<u8>)]) -> SmallVec<[(&str, &[u8]); 2]> {
+fn slices(pairs: &[(StrBytes, Vec<u8>)]) -> Pairs<'_> {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
 }
 
