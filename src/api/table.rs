@@ -25,7 +25,6 @@ pub struct ApiRow {
     /// Both ends inclusive; exactly Kafka 3.9's.
     pub min_version: i16,
     pub max_version: i16,
-    /// First flexible version (tagged fields, header v2), from the schema; −1 if none.
     pub handler: Handler,
 }
 
