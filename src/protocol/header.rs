@@ -27,6 +27,11 @@ impl ClientId {
         // Was looked at when it came.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Why a header cannot be read. The connection is closed, as in Kafka.
@@ -115,7 +120,7 @@ fn take_unsigned_varint(frame: &mut BytesMut) -> Result<u32, HeaderError> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BufMut;
+    use bytes::{BufMut, Bytes};
     use kafka_protocol::{
         messages::RequestHeader as Reference,
         protocol::{Encodable, StrBytes},
@@ -178,6 +183,16 @@ mod tests {
             frame.put_slice(hostile);
             assert!(RequestHeader::parse(&mut frame).is_err());
         }
+    }
+
+    #[test]
+    fn the_rest_of_the_frame_stays_mutable_while_the_client_id_lives() {
+        let mut frame = reference(ApiKey::Produce, 9, Some("producer-1"));
+        frame.put_slice(b"records");
+        let header = RequestHeader::parse(&mut frame).unwrap();
+        frame[0] = b'R';
+        assert_eq!(frame, Bytes::from_static(b"Records"));
+        assert_eq!(header.client_id.as_str(), "producer-1");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadReque
         verify_transaction(ctx, id, &mut plan, &mut response).await;
     }
     if !plan.requests.is_empty() {
-        let internal_allowed = ctx.client_id.as_str() == ADMIN_CLIENT_ID;
+        let internal_allowed = ctx.client_id.as_bytes() == ADMIN_CLIENT_ID.as_bytes();
         let replicas = &ctx.services.replicas;
         let results = replicas.append(plan.requests, acks, timeout_ms, AppendOrigin::Client, internal_allowed).await;
         for ((topic, partition), result) in plan.places.into_iter().zip(results) {

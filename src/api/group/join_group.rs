@@ -10,25 +10,18 @@ use uuid::Uuid;
 use super::wire::{framed, malformed};
 use crate::{
     api::{BadRequest, Context, Reply},
-    common::{ErrorCode, chance},
-    coordinator::group::{
-        STRING_BYTES_MAX,
-        command::{JoinGroup, JoinReply, JoinedMember},
-    },
+    common::chance,
+    coordinator::group::command::{JoinGroup, JoinReply, JoinedMember},
     protocol::hot::group::{JoinGroupRequest, JoinGroupResponse, JoinedMember as MemberOut},
 };
 
 pub async fn handle(ctx: &Context<'_>, body: BytesMut) -> Result<Reply, BadRequest> {
     let request = JoinGroupRequest::decode(ctx.version, &body).map_err(|fault| malformed(ctx, fault))?;
-    let reply = if has_oversized_text(&request) {
-        JoinReply::error("".into(), ErrorCode::InvalidRequest)
-    } else {
-        let reply = ctx.services.groups.join_group(command(ctx, &request));
-        // What waits for the others needs nothing of the request.
-        drop(request);
-        drop(body);
-        reply.await
-    };
+    let reply = ctx.services.groups.join_group(command(ctx, &request));
+    // What waits for the others needs nothing of the request.
+    drop(request);
+    drop(body);
+    let reply = reply.await;
     framed(ctx, reply.error, response(&reply).encode(ctx.correlation_id, ctx.version))
 }
 
@@ -50,12 +43,6 @@ fn command<'a>(ctx: &'a Context<'_>, request: &JoinGroupRequest<'a>) -> JoinGrou
         reason: request.reason,
         fresh_id: if request.member_id.is_empty() { chance::uuid() } else { Uuid::nil() },
     }
-}
-
-/// Not longer than what is made of these may be: a member id is one of them and a UUID.
-fn has_oversized_text(request: &JoinGroupRequest<'_>) -> bool {
-    let stem_bytes_max = STRING_BYTES_MAX - 64;
-    request.group_instance_id.is_some_and(|id| id.len() > stem_bytes_max)
 }
 
 pub(super) fn response(

@@ -64,8 +64,7 @@ pub struct Group {
     pub(super) pending_sync: IndexSet<Arc<str>, ahash::RandomState>,
     /// How many members support each protocol: the candidates are those that all do.
     protocol_votes: Map<Arc<str>, usize>,
-    /// Of the members, those whose join waits.
-    pub(super) joined_count: usize,
+    joined_count: usize,
     pub(super) initial_delay: Option<InitialDelay>,
     /// A member joined during the current step of the initial delay.
     pub(super) new_member_added: bool,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
+    STRING_BYTES_MAX,
     command::{After, JoinGroup, JoinReply, Reply, ReplyTo, StaticReplacement, Write, WriteOutcome},
     config::NEW_MEMBER_JOIN_TIMEOUT_MS,
     group::{Env, Group},
@@ -52,6 +53,11 @@ impl Group {
         }
         let stem = cmd.group_instance_id.as_deref().unwrap_or(cmd.client_id);
         let new_id: Arc<str> = format!("{stem}-{}", cmd.fresh_id).into();
+        if new_id.len() > STRING_BYTES_MAX {
+            // No answer and no record can hold it. In Kafka writing the answer fails, with this error.
+            let refused = JoinReply::error(Arc::from(""), ErrorCode::UnknownServerError);
+            return env.reply(reply, Reply::Join(refused));
+        }
         match &cmd.group_instance_id {
             Some(instance_id) => match self.static_members.get(instance_id).cloned() {
                 Some(old_id) => self.replace_and_maybe_rebalance(env, &old_id, new_id, cmd, reply),

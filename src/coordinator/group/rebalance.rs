@@ -5,7 +5,7 @@ use std::{fmt::Display, sync::Arc};
 
 use super::{
     Map,
-    command::{After, JoinReply, Reply, SyncReply, Write},
+    command::{After, JoinReply, SyncReply, Write},
     group::{Env, Group, InitialDelay},
     records,
     state::GroupState,
@@ -111,11 +111,11 @@ impl Group {
         for at in 0..self.members.len() {
             let Some((id, member)) = self.members.get_index_mut(at) else { continue };
             member.is_new = false;
-            let waiting = member.join_reply.take();
+            let waits = member.join_reply.is_some();
             let (id, timeout_ms) = (Arc::clone(id), i64::from(member.session_timeout_ms));
-            if let Some(waiting) = waiting {
-                self.joined_count -= 1;
-                env.reply(waiting, Reply::Join(self.joined_reply(&id)));
+            if waits {
+                let joined = self.joined_reply(&id);
+                self.answer_join(env, &id, || joined);
             }
             self.schedule_session_in(env, &id, timeout_ms);
             self.pending_sync.insert(id);

@@ -64,7 +64,7 @@ pub fn decode(body: BytesMut, version: i16) -> Result<FetchedResponse, Malformed
     Ok(FetchedResponse { error, session_id, partitions })
 }
 
-fn partition(reader: &mut Reader, topic: TopicKey) -> Result<FetchedPartition, Malformed> {
+fn partition(reader: &mut Reader<BytesMut>, topic: TopicKey) -> Result<FetchedPartition, Malformed> {
     let index = reader.i32("partition")?;
     let error = ErrorCode::from_code(reader.i16("partition error")?);
     let high_watermark = reader.i64("high watermark")?;

@@ -6,8 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     Malformed,
-    view::View,
-    wire::{Writer, count_size, text_size},
+    wire::{Reader, Writer},
 };
 use crate::{
     common::ErrorCode,
@@ -17,8 +16,10 @@ use crate::{
 const HEARTBEAT_FLEXIBLE_SINCE: i16 = 4;
 const JOIN_FLEXIBLE_SINCE: i16 = 6;
 const SYNC_FLEXIBLE_SINCE: i16 = 4;
-/// Length and correlation id before a response's body.
-const HEADER_SIZE: usize = 8;
+/// Room for a response's numbers and the lengths of its texts.
+const FIXED_SIZE: usize = 64;
+/// The same of a member in the leader's list.
+const MEMBER_FIXED_SIZE: usize = 16;
 
 /// Names, of protocols or members, with what is said of each; seldom more than two, but for the leader.
 pub type Pairs<'a> = SmallVec<[(&'a str, &'a [u8]); 2]>;
@@ -35,12 +36,12 @@ pub struct HeartbeatRequest<'a> {
 impl<'a> HeartbeatRequest<'a> {
     /// Reads `body`, the frame after its header. As the others here it does its own guarding, as Produce does.
     pub fn decode(version: i16, body: &'a [u8]) -> Result<Self, Malformed> {
-        let mut view = View::new(body, version >= HEARTBEAT_FLEXIBLE_SINCE);
-        let group_id = view.text("group id")?;
-        let generation_id = view.i32("generation id")?;
-        let member_id = view.text("member id")?;
-        let group_instance_id = if version >= 3 { view.nullable_text("group instance id")? } else { None };
-        view.end_structure()?;
+        let mut reader = Reader::new(body, version >= HEARTBEAT_FLEXIBLE_SINCE);
+        let group_id = reader.text("group id")?;
+        let generation_id = reader.i32("generation id")?;
+        let member_id = reader.text("member id")?;
+        let group_instance_id = if version >= 3 { reader.nullable_text("group instance id")? } else { None };
+        reader.end_structure()?;
         Ok(Self { group_id, generation_id, member_id, group_instance_id })
     }
 }
@@ -49,8 +50,7 @@ impl<'a> HeartbeatRequest<'a> {
 #[must_use]
 pub fn encode_heartbeat(correlation_id: i32, version: i16, error: ErrorCode) -> Option<Bytes> {
     let flexible = version >= HEARTBEAT_FLEXIBLE_SINCE;
-    let size = HEADER_SIZE + 2 * usize::from(flexible) + 4 * usize::from(version >= 1) + 2;
-    let mut out = begin_response(correlation_id, flexible, size);
+    let mut out = begin_response(correlation_id, flexible, FIXED_SIZE);
     if version >= 1 {
         out.put_i32(0);
     }
@@ -77,16 +77,16 @@ pub struct JoinGroupRequest<'a> {
 impl<'a> JoinGroupRequest<'a> {
     pub fn decode(version: i16, body: &'a [u8]) -> Result<Self, Malformed> {
         let flexible = version >= JOIN_FLEXIBLE_SINCE;
-        let mut view = View::new(body, flexible);
-        let group_id = view.text("group id")?;
-        let session_timeout_ms = view.i32("session timeout")?;
-        let rebalance_timeout_ms = if version >= 1 { view.i32("rebalance timeout")? } else { -1 };
-        let member_id = view.text("member id")?;
-        let group_instance_id = if version >= 5 { view.nullable_text("group instance id")? } else { None };
-        let protocol_type = view.text("protocol type")?;
-        let protocols = pairs(&mut view, flexible, "protocols", "protocol name", "protocol metadata")?;
-        let reason = if version >= 8 { view.nullable_text("reason")? } else { None };
-        view.end_structure()?;
+        let mut reader = Reader::new(body, flexible);
+        let group_id = reader.text("group id")?;
+        let session_timeout_ms = reader.i32("session timeout")?;
+        let rebalance_timeout_ms = if version >= 1 { reader.i32("rebalance timeout")? } else { -1 };
+        let member_id = reader.text("member id")?;
+        let group_instance_id = if version >= 5 { reader.nullable_text("group instance id")? } else { None };
+        let protocol_type = reader.text("protocol type")?;
+        let protocols = pairs(&mut reader, flexible, "protocols", "protocol name", "protocol metadata")?;
+        let reason = if version >= 8 { reader.nullable_text("reason")? } else { None };
+        reader.end_structure()?;
         Ok(Self {
             group_id,
             session_timeout_ms,
@@ -128,7 +128,7 @@ impl<'a, M: ExactSizeIterator<Item = JoinedMember<'a>> + Clone> JoinGroupRespons
     #[must_use]
     pub fn encode(self, correlation_id: i32, version: i16) -> Option<Bytes> {
         let flexible = version >= JOIN_FLEXIBLE_SINCE;
-        let mut out = begin_response(correlation_id, flexible, self.size(version));
+        let mut out = begin_response(correlation_id, flexible, self.size());
         if version >= 2 {
             out.put_i32(0);
         }
@@ -159,24 +159,15 @@ impl<'a, M: ExactSizeIterator<Item = JoinedMember<'a>> + Clone> JoinGroupRespons
         finish(out)
     }
 
-    /// What the frame takes: made to measure, it is frozen without another allocation.
-    fn size(&self, version: i16) -> usize {
-        let flexible = version >= JOIN_FLEXIBLE_SINCE;
-        let text = |text| text_size(flexible, text);
-        let names = if version >= 7 {
-            text(self.protocol_type) + text(self.protocol_name)
-        } else {
-            text(Some(self.protocol_name.unwrap_or_default()))
-        };
-        let numbers = 4 * usize::from(version >= 2) + 6 + usize::from(version >= 9);
-        let members = self.members.clone().map(|it| {
-            let instance = if version >= 5 { text(it.group_instance_id) } else { 0 };
-            let metadata = count_size(flexible, it.metadata.len()) + it.metadata.len();
-            text(Some(it.member_id)) + instance + metadata + usize::from(flexible)
-        });
-        let list = count_size(flexible, self.members.len()) + members.sum::<usize>();
-        let ids = text(Some(self.leader)) + text(Some(self.member_id));
-        HEADER_SIZE + 2 * usize::from(flexible) + numbers + names + ids + list
+    /// At least what the frame takes, so that it need not grow.
+    fn size(&self) -> usize {
+        let text = |text: Option<&str>| text.map_or(0, str::len);
+        let own = FIXED_SIZE + text(self.protocol_type) + text(self.protocol_name);
+        let members = self
+            .members
+            .clone()
+            .map(|it| MEMBER_FIXED_SIZE + it.member_id.len() + text(it.group_instance_id) + it.metadata.len());
+        own + self.leader.len() + self.member_id.len() + members.sum::<usize>()
     }
 }
 
@@ -196,15 +187,15 @@ pub struct SyncGroupRequest<'a> {
 impl<'a> SyncGroupRequest<'a> {
     pub fn decode(version: i16, body: &'a [u8]) -> Result<Self, Malformed> {
         let flexible = version >= SYNC_FLEXIBLE_SINCE;
-        let mut view = View::new(body, flexible);
-        let group_id = view.text("group id")?;
-        let generation_id = view.i32("generation id")?;
-        let member_id = view.text("member id")?;
-        let group_instance_id = if version >= 3 { view.nullable_text("group instance id")? } else { None };
-        let protocol_type = if version >= 5 { view.nullable_text("protocol type")? } else { None };
-        let protocol_name = if version >= 5 { view.nullable_text("protocol name")? } else { None };
-        let assignments = pairs(&mut view, flexible, "assignments", "member id", "assignment")?;
-        view.end_structure()?;
+        let mut reader = Reader::new(body, flexible);
+        let group_id = reader.text("group id")?;
+        let generation_id = reader.i32("generation id")?;
+        let member_id = reader.text("member id")?;
+        let group_instance_id = if version >= 3 { reader.nullable_text("group instance id")? } else { None };
+        let protocol_type = if version >= 5 { reader.nullable_text("protocol type")? } else { None };
+        let protocol_name = if version >= 5 { reader.nullable_text("protocol name")? } else { None };
+        let assignments = pairs(&mut reader, flexible, "assignments", "member id", "assignment")?;
+        reader.end_structure()?;
         Ok(Self { group_id, generation_id, member_id, group_instance_id, protocol_type, protocol_name, assignments })
     }
 }
@@ -223,7 +214,8 @@ impl SyncGroupResponse<'_> {
     #[must_use]
     pub fn encode(self, correlation_id: i32, version: i16) -> Option<Bytes> {
         let flexible = version >= SYNC_FLEXIBLE_SINCE;
-        let mut out = begin_response(correlation_id, flexible, self.size(version));
+        let names = self.protocol_type.map_or(0, str::len) + self.protocol_name.map_or(0, str::len);
+        let mut out = begin_response(correlation_id, flexible, FIXED_SIZE + names + self.assignment.len());
         if version >= 1 {
             out.put_i32(0);
         }
@@ -237,38 +229,29 @@ impl SyncGroupResponse<'_> {
         writer.end_structure();
         finish(out)
     }
-
-    fn size(&self, version: i16) -> usize {
-        let flexible = version >= SYNC_FLEXIBLE_SINCE;
-        let names = text_size(flexible, self.protocol_type) + text_size(flexible, self.protocol_name);
-        let assignment = count_size(flexible, self.assignment.len()) + self.assignment.len();
-        let numbers = 4 * usize::from(version >= 1) + 2;
-        HEADER_SIZE + 2 * usize::from(flexible) + numbers + if version >= 5 { names } else { 0 } + assignment
-    }
 }
 
 /// An array of structures of a text and a blob.
 fn pairs<'a>(
-    view: &mut View<'a>,
+    reader: &mut Reader<&'a [u8]>,
     flexible: bool,
     array: &'static str,
     text: &'static str,
     blob: &'static str,
 ) -> Result<Pairs<'a>, Malformed> {
     let wire = if flexible { 3 } else { 6 };
-    let count = view.count(wire, size_of::<(&str, &[u8])>(), array)?;
+    let count = reader.count(wire, size_of::<(&str, &[u8])>(), array)?;
     let mut pairs = SmallVec::with_capacity(count);
     for _ in 0..count {
-        let name = view.text(text)?;
-        let value = view.bytes(blob)?;
-        view.end_structure()?;
+        let name = reader.text(text)?;
+        let value = reader.bytes(blob)?;
+        reader.end_structure()?;
         pairs.push((name, value));
     }
     Ok(pairs)
 }
 
 fn finish(mut out: BytesMut) -> Option<Bytes> {
-    debug_assert_eq!(out.len(), out.capacity(), "made to measure");
     finish_response(&mut out, 0)?;
     Some(out.freeze())
 }

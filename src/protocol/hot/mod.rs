@@ -6,7 +6,6 @@ pub mod fetch;
 pub mod fetched;
 pub mod group;
 pub mod produce;
-mod view;
 mod wire;
 
 /// Why a body cannot be read; the connection is closed, as in Kafka.

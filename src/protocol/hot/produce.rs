@@ -62,7 +62,7 @@ impl ProduceRequest {
 }
 
 impl ProduceTopic {
-    fn decode(reader: &mut Reader, flexible: bool) -> Result<Self, Malformed> {
+    fn decode(reader: &mut Reader<BytesMut>, flexible: bool) -> Result<Self, Malformed> {
         let name = reader.text("topic name")?;
         let wire = if flexible { 6 } else { 8 };
         let count = reader.count(wire, size_of::<ProducePartition>(), "partitions")?;

@@ -6,21 +6,61 @@ use kafka_protocol::protocol::StrBytes;
 use super::{CurrentLeader, Malformed, NodeEndpoint};
 use crate::protocol::guard;
 
-pub(super) const TAGGED_FIELDS_MAX: u32 = 64;
+const TAGGED_FIELDS_MAX: u32 = 64;
 /// A leader's id and epoch and no tagged fields.
 const CURRENT_LEADER_SIZE: u32 = 9;
 
-/// Reads from the front of a body; what it gives out is cut off, not copied.
-pub(super) struct Reader {
-    body: BytesMut,
+/// What is read from. It gives out parts of itself: cut off if it owns its bytes, borrowed if not, copied never.
+pub(super) trait Body: Buf {
+    type Cut;
+    type Text;
+
+    /// Takes `length` bytes, which are there, off the front.
+    fn cut(&mut self, length: usize) -> Self::Cut;
+
+    /// `None` if it is not UTF-8.
+    fn text(cut: Self::Cut) -> Option<Self::Text>;
+}
+
+impl Body for BytesMut {
+    type Cut = BytesMut;
+    type Text = StrBytes;
+
+    fn cut(&mut self, length: usize) -> BytesMut {
+        if length == 0 { BytesMut::new() } else { self.split_to(length) }
+    }
+
+    fn text(cut: BytesMut) -> Option<StrBytes> {
+        StrBytes::from_utf8(cut.freeze()).ok()
+    }
+}
+
+impl<'a> Body for &'a [u8] {
+    type Cut = &'a [u8];
+    type Text = &'a str;
+
+    fn cut(&mut self, length: usize) -> &'a [u8] {
+        let (cut, rest) = self.split_at(length);
+        *self = rest;
+        cut
+    }
+
+    fn text(cut: &'a [u8]) -> Option<&'a str> {
+        std::str::from_utf8(cut).ok()
+    }
+}
+
+/// Reads from the front of a body.
+pub(super) struct Reader<B> {
+    body: B,
     flexible: bool,
     /// What the decoded arrays may still take, in bytes.
     budget_left: usize,
 }
 
-impl Reader {
-    pub(super) fn new(body: BytesMut, flexible: bool) -> Self {
-        let budget_left = guard::budget(body.len());
+impl<B: Body> Reader<B> {
+    pub(super) fn new(body: B, flexible: bool) -> Self {
+        let budget_left = guard::budget(body.remaining());
         Self { body, flexible, budget_left }
     }
 
@@ -37,29 +77,32 @@ impl Reader {
     }
 
     pub(super) fn array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], Malformed> {
-        let found = *self.body.first_chunk().ok_or(Malformed::Truncated(name))?;
-        self.body.advance(N);
+        let mut found = [0; N];
+        self.body.try_copy_to_slice(&mut found).map_err(|_| Malformed::Truncated(name))?;
         Ok(found)
     }
 
-    pub(super) fn nullable_text(&mut self, name: &'static str) -> Result<Option<StrBytes>, Malformed> {
+    pub(super) fn nullable_text(&mut self, name: &'static str) -> Result<Option<B::Text>, Malformed> {
         let length = if self.flexible { self.compact_length()? } else { length(self.i16(name)?.into(), name)? };
         let Some(length) = length else { return Ok(None) };
         // Compact lengths could say more, but Java's strings don't.
         if length > i16::MAX as usize {
             return Err(Malformed::Length(name));
         }
-        let text = self.cut(length, name)?;
-        StrBytes::from_utf8(text.freeze()).map(Some).map_err(|_| Malformed::Text(name))
+        B::text(self.cut(length, name)?).map(Some).ok_or(Malformed::Text(name))
     }
 
-    pub(super) fn text(&mut self, name: &'static str) -> Result<StrBytes, Malformed> {
+    pub(super) fn text(&mut self, name: &'static str) -> Result<B::Text, Malformed> {
         self.nullable_text(name)?.ok_or(Malformed::Length(name))
     }
 
-    pub(super) fn nullable_bytes(&mut self, name: &'static str) -> Result<Option<BytesMut>, Malformed> {
+    pub(super) fn nullable_bytes(&mut self, name: &'static str) -> Result<Option<B::Cut>, Malformed> {
         let length = if self.flexible { self.compact_length()? } else { length(self.i32(name)?, name)? };
         length.map(|length| self.cut(length, name)).transpose()
+    }
+
+    pub(super) fn bytes(&mut self, name: &'static str) -> Result<B::Cut, Malformed> {
+        self.nullable_bytes(name)?.ok_or(Malformed::Length(name))
     }
 
     /// The count of an array whose elements take at least `wire` bytes here and `size` bytes decoded.
@@ -79,7 +122,7 @@ impl Reader {
     }
 
     fn admit(&mut self, count: usize, wire: usize, size: usize, name: &'static str) -> Result<usize, Malformed> {
-        if count.checked_mul(wire).is_none_or(|bytes| bytes > self.body.len()) {
+        if count.checked_mul(wire).is_none_or(|bytes| bytes > self.body.remaining()) {
             return Err(Malformed::Count(name));
         }
         self.budget_left = self.budget_left.checked_sub(count.saturating_mul(size)).ok_or(Malformed::Count(name))?;
@@ -94,7 +137,7 @@ impl Reader {
     /// Shows each tagged field at a structure's end to `seen`.
     pub(super) fn tagged_fields(
         &mut self,
-        mut seen: impl FnMut(u32, BytesMut) -> Result<(), Malformed>,
+        mut seen: impl FnMut(u32, B::Cut) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         if !self.flexible {
             return Ok(());
@@ -112,12 +155,8 @@ impl Reader {
         Ok(())
     }
 
-    fn cut(&mut self, length: usize, name: &'static str) -> Result<BytesMut, Malformed> {
-        match length {
-            0 => Ok(BytesMut::new()),
-            length if length <= self.body.len() => Ok(self.body.split_to(length)),
-            _ => Err(Malformed::Truncated(name)),
-        }
+    fn cut(&mut self, length: usize, name: &'static str) -> Result<B::Cut, Malformed> {
+        if length <= self.body.remaining() { Ok(self.body.cut(length)) } else { Err(Malformed::Truncated(name)) }
     }
 
     fn compact_length(&mut self) -> Result<Option<usize>, Malformed> {
@@ -138,28 +177,11 @@ impl Reader {
 }
 
 /// `None` for null.
-pub(super) fn length(length: i32, name: &'static str) -> Result<Option<usize>, Malformed> {
+fn length(length: i32, name: &'static str) -> Result<Option<usize>, Malformed> {
     match length {
         -1 => Ok(None),
         length => usize::try_from(length).map(Some).map_err(|_| Malformed::Length(name)),
     }
-}
-
-/// What an unsigned varint takes.
-pub(super) fn varint_size(value: u32) -> usize {
-    (32 - (value | 1).leading_zeros()).div_ceil(7) as usize
-}
-
-/// What [`Writer::nullable_text`] writes.
-pub(super) fn text_size(flexible: bool, text: Option<&str>) -> usize {
-    let length = text.map_or(0, str::len);
-    let prefix = if flexible { varint_size(text.map_or(0, |text| text.len() as u32 + 1)) } else { 2 };
-    prefix + length
-}
-
-/// What [`Writer::count`] writes.
-pub(super) fn count_size(flexible: bool, count: usize) -> usize {
-    if flexible { varint_size(count as u32 + 1) } else { 4 }
 }
 
 /// Writes a response body behind whatever `out` holds.

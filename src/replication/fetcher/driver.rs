@@ -170,13 +170,12 @@ impl Fetcher {
             let Some(tp) = self.named(&partition) else { continue };
             let Some(wanted) = self.session.asked(&tp) else { continue };
             let asked = Asked { fetch_offset: wanted.fetch_offset, leader_epoch: wanted.leader_epoch };
-            let (error, high_watermark) = (partition.error, partition.high_watermark);
+            let high_watermark = partition.high_watermark;
             match self.partition_answered(replicas, &tp, asked, partition) {
+                Reaction::Append => {}
                 Reaction::FindOffset => out_of_range.push((tp, asked)),
-                Reaction::Ignore | Reaction::Truncate(_) if error.is_none() => {
-                    has_unheard |= replicas.high_watermark(&tp).is_some_and(|known| known < high_watermark);
-                }
-                _ => {}
+                // With an error comes −1.
+                _ => has_unheard |= replicas.high_watermark(&tp).is_some_and(|known| known < high_watermark),
             }
         }
         if has_unheard {

@@ -1,7 +1,13 @@
 //! Many members, many groups: the cost per request stays flat.
 
 use super::harness::{Harness, commit_command, join_command, sync_command};
-use crate::coordinator::group::{GroupConfig, GroupState, command::Reply};
+use crate::{
+    common::ErrorCode,
+    coordinator::group::{
+        GroupConfig, GroupState,
+        command::{JoinGroup, Reply},
+    },
+};
 
 /// 500 members join, sync, heartbeat and leave one by one. Quadratic steps would make this take minutes, not moments.
 #[test]
@@ -52,4 +58,27 @@ fn two_thousand_groups() {
     // Nobody heartbeats after the restart: all sessions end.
     harness.advance(10_000);
     assert!(harness.shard.groups().all(|group| group.is(GroupState::Empty)));
+}
+
+/// What an id would be made of, a client's name or an instance id, may leave no room for the rest of it.
+#[test]
+fn a_member_id_that_no_answer_could_hold_is_refused() {
+    let mut harness = Harness::new(GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() });
+    // 37 are a hyphen's and a UUID's.
+    for (length, error) in [(32_767 - 37, ErrorCode::None), (32_767 - 36, ErrorCode::UnknownServerError)] {
+        let name = "n".repeat(length);
+        let by_client = JoinGroup { client_id: &name, ..join_command("by client", "") };
+        let by_instance =
+            JoinGroup { group_instance_id: Some(name.as_str().into()), ..join_command("by instance", "") };
+        for command in [by_client, by_instance] {
+            harness.join(command);
+            harness.advance(0);
+            let (_, reply) = harness.replies.pop().unwrap();
+            let Reply::Join(joined) = reply else { panic!("{reply:?}") };
+            assert_eq!((joined.error, joined.member_id.is_empty()), (error, !error.is_none()));
+            harness.leave("by client", vec![(&joined.member_id, None)]);
+            harness.leave("by instance", vec![(&joined.member_id, None)]);
+            harness.replies.clear();
+        }
+    }
 }
