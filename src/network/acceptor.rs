@@ -3,6 +3,8 @@
 use std::{
     any::Any,
     io,
+    net::TcpListener,
+    os::fd::OwnedFd,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -12,7 +14,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{io::Interest, net::TcpStream};
 
 use super::{
     balance,
@@ -23,7 +25,7 @@ use super::{
 };
 use crate::{
     api::ConnectionInfo,
-    transport::{Stream, listener::ListenOptions, listener::configure_accepted},
+    transport::{Stream, listener},
 };
 
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
@@ -35,13 +37,14 @@ pub(super) struct Shared<H> {
     pub(super) reactors: Vec<Arc<Reactor>>,
     pub(super) quotas: Arc<ConnectionQuotas>,
     pub(super) limits: Arc<Limits>,
-    pub(super) sockets: ListenOptions,
     pub(super) log_limit: LogLimit,
 }
 
 /// Accepts until dropped.
-pub(super) async fn accept<H: RequestHandler>(shared: Arc<Shared<H>>, listener: std::net::TcpListener, name: String) {
-    let listener = match TcpListener::from_std(listener) {
+pub(super) async fn accept<H: RequestHandler>(shared: Arc<Shared<H>>, listener: TcpListener, name: String) {
+    // A listener of tokio's would have what it accepts watched on this thread, wherever that is to live. To be watched itself
+    // it may as well be a stream: both are sockets.
+    let listener = match TcpStream::from_std(OwnedFd::from(listener).into()) {
         Ok(listener) => listener,
         Err(fault) => return tracing::error!(listener = name, %fault, "cannot accept connections"),
     };
@@ -62,8 +65,8 @@ pub(super) async fn accept<H: RequestHandler>(shared: Arc<Shared<H>>, listener: 
     }
 }
 
-async fn accept_one<H: RequestHandler>(shared: &Arc<Shared<H>>, listener: &TcpListener, name: &str) -> io::Result<()> {
-    let (stream, peer) = listener.accept().await?;
+async fn accept_one<H: RequestHandler>(shared: &Arc<Shared<H>>, listener: &TcpStream, name: &str) -> io::Result<()> {
+    let (stream, peer) = listener.async_io(Interest::READABLE, || listener::accept(listener)).await?;
     let peer_ip = peer.ip().to_canonical();
     let slot = match shared.quotas.admit(name, peer_ip).await {
         Ok(slot) => slot,
@@ -74,12 +77,6 @@ async fn accept_one<H: RequestHandler>(shared: &Arc<Shared<H>>, listener: &TcpLi
             return Ok(());
         }
     };
-    if let Err(fault) = configure_accepted(&stream, &shared.sockets) {
-        // The client is gone already.
-        tracing::debug!(%peer, %fault, "cannot set up connection");
-        return Ok(());
-    }
-    let stream = stream.into_std()?;
     let info = ConnectionInfo {
         listener: name.to_owned(),
         peer: peer_ip,

@@ -91,7 +91,6 @@ impl BoundListeners {
                 request_max_bytes: config.request_max_bytes,
                 queued: config.queued_request_max_bytes.map(RequestMemory::new),
             }),
-            sockets: config.sockets,
             log_limit: LogLimit::default(),
         });
         for (index, (name, listener)) in self.listeners.into_iter().enumerate() {
