@@ -199,6 +199,9 @@ struct RebalanceArgs {
     /// Between two rounds.
     #[arg(long, default_value_t = 0)]
     pause_ms: u64,
+    /// The broker, if it is on this machine: the CPU it spends on the rounds alone is told, too.
+    #[arg(long)]
+    pid: Option<u32>,
 }
 
 fn main() -> Result<()> {
@@ -248,6 +251,16 @@ fn quantiles(histogram: &Histogram<u64>) -> serde_json::Value {
 }
 
 /// CPU seconds this process has used: shows when the generator itself was the bottleneck.
+/// User and system time of a process of this machine.
+fn cpu_seconds_of(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in parentheses, may contain anything; user and system time are the 12th and 13th field behind it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    let [user, system] = ticks[..] else { anyhow::bail!("/proc/{pid}/stat is cut short") };
+    Ok((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 fn own_cpu_seconds() -> f64 {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9

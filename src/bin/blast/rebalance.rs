@@ -13,7 +13,7 @@ use kafka_protocol::messages::{GroupId, HeartbeatRequest, JoinGroupRequest, Leav
 use kafka_protocol::protocol::StrBytes;
 
 use super::call::{Call, frame};
-use super::{RebalanceArgs, histogram, micros, own_cpu_seconds, quantiles};
+use super::{RebalanceArgs, cpu_seconds_of, histogram, micros, own_cpu_seconds, quantiles};
 
 const JOIN_VERSION: i16 = 9;
 const SYNC_VERSION: i16 = 5;
@@ -54,6 +54,8 @@ pub fn all(args: &RebalanceArgs) -> Result<serde_json::Value> {
     group.join(&everyone)?;
     group.sync()?;
     let first_join = start.elapsed();
+    let broker_cpu = || args.pid.map(cpu_seconds_of).transpose();
+    let cpu_before = broker_cpu()?;
     let mut stable = histogram()?;
     for round in 0..args.rounds {
         let began = Instant::now();
@@ -67,6 +69,7 @@ pub fn all(args: &RebalanceArgs) -> Result<serde_json::Value> {
         std::thread::sleep(Duration::from_millis(args.pause_ms));
     }
     let seconds = start.elapsed().as_secs_f64();
+    let cpu_of_rounds = broker_cpu()?.zip(cpu_before).map(|(after, before)| after - before);
     for at in 0..args.members {
         group.leave(at)?;
     }
@@ -77,6 +80,7 @@ pub fn all(args: &RebalanceArgs) -> Result<serde_json::Value> {
         "stable": quantiles(&stable),
         "heartbeats": group.heartbeats,
         "seconds": seconds,
+        "broker_cpu_s": cpu_of_rounds,
         "client_cpu_s": own_cpu_seconds(),
     }))
 }
