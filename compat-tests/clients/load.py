@@ -24,7 +24,7 @@ def main():
         return Producer({
             "bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 3, "message.timeout.ms": 120000,
             "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50, "socket.timeout.ms": 5000,
-            "request.timeout.ms": 5000, "queue.buffering.max.messages": 20000, "log_level": 0, "error_cb": lambda _: None,
+            "request.timeout.ms": 5000, "queue.buffering.max.messages": 20000, "debug": "eos", "log_level": 7, "error_cb": lambda _: None,
             "topic.metadata.refresh.interval.ms": 2000, "metadata.max.age.ms": 10000, "connections.max.idle.ms": 0})
     producer = make()
 

@@ -21,6 +21,9 @@ class ClusterLoad(Load):
         self.acks = os.path.join(folder, f"{topic}.acks")
         open(self.acks, "w").close()
 
+    def log_dirs(self):
+        return [broker.log_dir for broker in self.broker.brokers.values()]
+
 
 def scenario(kinds):
     """A cluster of these kinds goes through everything that may happen to its brokers."""
