@@ -1,6 +1,7 @@
 """ZooKeeper goes away for minutes and takes all sessions with it: what needs no ZooKeeper goes on, and what comes after is as it was before."""
 import json
 import os
+import socket
 import time
 
 import cluster as clusters
@@ -183,3 +184,22 @@ def _judge_history(report, name, checker, began, ended):
         least = (ended - began) / 4
         ok = done > least and failed <= done / 20 and gap < 20 and (kind == "append" or commits > least / 8)
         report.check(f"{name}: {kind}: goes on without ZooKeeper ({done} operations, {failed} of unknown outcome, {commits} commits, {gap:.1f} s of silence)", ok, checker.said())
+
+
+def silent(run, name):
+    """ZooKeeper takes the connection and says nothing: a broker that waits for it can still be told to stop."""
+    endings = {}
+    for kind in ("kafka", run.options.subject):
+        with socket.create_server(("127.0.0.1", proc.free_port())) as nobody:
+            nobody.settimeout(30)
+            broker = proc.make(kind, os.path.join(run.folder, name, kind), overrides={"zookeeper.connection.timeout.ms": "120000"})
+            broker.zookeeper, broker.own_zookeeper = type("Nobody", (), {"connect": "127.0.0.1:%d" % nobody.getsockname()[1]}), False
+            broker.launch(broker.write_properties(), os.path.join(broker.folder, "start.log"))
+            kept = [nobody.accept()]
+            time.sleep(1)
+            waits, began = broker.process.alive(), time.monotonic()
+            endings[kind] = waits, broker.process.stop(30), time.monotonic() - began
+            for connection, _ in kept:
+                connection.close()
+    for kind, (waits, code, took) in endings.items():
+        run.report.check(f"{name}: {kind} waits, and ends when told to ({code}, {took:.1f} s)", waits and code == 1 and took < 10, endings)

@@ -147,6 +147,7 @@ ALL = [
     ("zookeeper-in-place", True, scenario_disk.in_place),
     ("zookeeper-store", True, scenario_disk.store_tests),
     ("zookeeper-secure", True, scenario_zk_secure.secure),
+    ("zookeeper-silent", True, scenario_zk_away.silent),
     ("checker-selftest", True, scenario_checker.selftest),
     ("hostile", True, scenario_hostile.hostile),
     ("cluster-ours", False, scenario_cluster.scenario({1: "monedula", 2: "monedula", 3: "monedula"})),

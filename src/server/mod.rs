@@ -39,7 +39,11 @@ pub fn run(launch: Launch) -> Result<(), LaunchError> {
         .map_err(|fault| LaunchError(format!("cannot start a runtime: {fault}")))?;
     let ended = runtime.block_on(async {
         let mut signals = shutdown::Signals::listen()?;
-        let mut broker = Broker::start(launch).await?;
+        let mut broker = tokio::select! {
+            biased;
+            started = Broker::start(launch) => started?,
+            () = signals.lose_patience() => return Err(LaunchError("stopped before it had started".to_owned())),
+        };
         tokio::select! {
             biased;
             () = broker.no_log_dir_left() => {

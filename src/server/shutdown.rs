@@ -28,6 +28,8 @@ use crate::{
 const CONTROLLED_SHUTDOWN_VERSION: i16 = 3;
 /// How long one attempt may look for a controller.
 const CONTROLLER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a start that is under way may take to end when asked to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long requests in flight may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -35,20 +37,36 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    asked: bool,
 }
 
 impl Signals {
     pub fn listen() -> Result<Self, LaunchError> {
         let listen = |kind| signal(kind).map_err(|fault| LaunchError(format!("cannot listen for signals: {fault}")));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            asked: false,
+        })
     }
 
     /// Returns when asked to stop. A second signal while stopping changes nothing: stopping is under way.
     pub async fn wait(&mut self) {
+        if self.asked {
+            return;
+        }
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+        self.asked = true;
+    }
+
+    /// Returns when asked to stop long enough ago: a start that is nearly done may end, and be followed by an orderly stop;
+    /// one that recovers large logs or waits for ZooKeeper is broken off, as Kafka's is at once ("Halting Kafka").
+    pub async fn lose_patience(&mut self) {
+        self.wait().await;
+        tokio::time::sleep(PATIENCE).await;
     }
 }
 
