@@ -11,7 +11,7 @@ use std::{
 use kafka_protocol::messages::{ControlledShutdownRequest, ControlledShutdownResponse};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
 };
 
 use super::{
@@ -123,7 +123,7 @@ impl Stopping {
         // Clients are served on, as during a controlled shutdown, until the sockets close.
         services.server_metrics.enter(BrokerState::PendingControlledShutdown);
         controlled_shutdown(&services, broker_epoch.load(Ordering::Acquire)).await;
-        blocking(move || {
+        step(move || {
             close_sockets();
             if let Some(cleaner) = cleaner {
                 cleaner.shutdown();
@@ -132,7 +132,7 @@ impl Stopping {
         .await;
         services.server_metrics.enter(BrokerState::ShuttingDown);
         services.replicas.stop_replication();
-        blocking(stop_fetchers).await;
+        step(stop_fetchers).await;
         services.groups.shutdown();
         services.transactions.shutdown();
         for task in tasks {
@@ -146,7 +146,7 @@ impl Stopping {
             Err(_) => tracing::warn!("the coordination store does not answer; the registration ends with the session"),
         }
         let broker_epoch = broker_epoch.load(Ordering::Acquire);
-        blocking(move || logs.shutdown(broker_epoch)).await;
+        step(move || logs.shutdown(broker_epoch)).await;
         coordination.close().await;
         services.server_metrics.enter(BrokerState::NotRunning);
         tracing::info!("shut down completed");
@@ -187,11 +187,30 @@ async fn controlled_shutdown(services: &Arc<Services>, broker_epoch: i64) {
     tracing::warn!("shutting down although this broker still leads partitions");
 }
 
-async fn blocking(work: impl FnOnce() + Send + 'static) {
-    if chance::is_simulated() {
-        return work();
-    }
-    if let Err(fault) = tokio::task::spawn_blocking(work).await {
+/// Has `work` done beside the main thread, which keeps the session alive and hears signals; the simulation has but one thread.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    if chance::is_simulated() { Ok(work()) } else { tokio::task::spawn_blocking(work).await }
+}
+
+async fn step(work: impl FnOnce() + Send + 'static) {
+    if let Err(fault) = blocking(work).await {
         tracing::error!(%fault, "a step of the shutdown failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Recovery longer than a session ended a start while the main thread did it: no ping went out.
+    #[tokio::test]
+    async fn blocking_work_leaves_the_main_thread_to_others() {
+        let (ping, pinged) = mpsc::channel();
+        let others = tokio::spawn(async move { ping.send(()) });
+        let heard = blocking(move || pinged.recv_timeout(Duration::from_secs(10)).is_ok()).await.unwrap();
+        assert!(heard);
+        others.await.unwrap().unwrap();
     }
 }

@@ -31,6 +31,7 @@ use super::{
     scheduler::{Scheduler, Task},
     seat::Seat,
     settings,
+    shutdown::blocking,
     topic_configs::{ConfigRules, TopicConfigs},
 };
 use crate::{
@@ -43,7 +44,7 @@ use crate::{
     },
     client::Connector,
     common::{
-        BrokerId, Clock, chance,
+        BrokerId, Clock,
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
     },
     config::{BrokerConfig, DynamicConfig, Loggers},
@@ -273,20 +274,16 @@ async fn load_logs(
     let cluster = &coordination.cluster;
     let topics = cluster.topics(false).await.map_err(refuse)?;
     configs.refresh(cluster, &topics).await.map_err(refuse)?;
-    let clean = loaded(logs, configs).await?;
+    // Recovery may take minutes, longer than a session lives without pings.
+    let (loaded, rules) = (Arc::clone(logs), Arc::clone(configs));
+    let clean =
+        blocking(move || loaded.load(&|topic| rules.log_config(topic))).await.map_err(refuse)?.map_err(refuse)?;
     // A store with topics has seen this folder before; what it does not know was deleted, or is a stranger's.
     if topics.is_empty() && coordination.learns_from_disk() {
         let found = adopt::topics_on_disk(logs);
         adopt_existing(cluster, identity.broker_id, clock.now_ms(), found).await.map_err(refuse)?;
     }
     Ok(clean)
-}
-
-/// Recovery may take minutes: the session is kept alive and signals are heard meanwhile.
-async fn loaded(logs: &Arc<LogManager>, configs: &Arc<TopicConfigs>) -> Result<bool, LaunchError> {
-    let (logs, configs) = (Arc::clone(logs), Arc::clone(configs));
-    let load = move || logs.load(&|topic| configs.log_config(topic)).map_err(refuse);
-    if chance::is_simulated() { load() } else { tokio::task::spawn_blocking(load).await.map_err(refuse)? }
 }
 
 /// What the services share with those who run beside them.

@@ -250,7 +250,6 @@ fn quantiles(histogram: &Histogram<u64>) -> serde_json::Value {
     })
 }
 
-/// CPU seconds this process has used: shows when the generator itself was the bottleneck.
 /// User and system time of a process of this machine.
 fn cpu_seconds_of(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -261,6 +260,7 @@ fn cpu_seconds_of(pid: u32) -> Result<f64> {
     Ok((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// CPU seconds this process has used: shows when the generator itself was the bottleneck.
 fn own_cpu_seconds() -> f64 {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
