@@ -1,4 +1,5 @@
 """What the headers of the batches on disk say."""
+import bisect
 import glob
 import os
 import struct
@@ -7,31 +8,32 @@ import struct
 _HEADER = struct.Struct(">qi" "ibIhiqq" "qhii")
 
 
-def headers(folder):
-    """(base offset, last offset, producer id, producer epoch, base sequence) of each whole batch in a partition's folder."""
-    for path in sorted(glob.glob(os.path.join(folder, "*.log"))):
-        with open(path, "rb") as segment:
-            data = segment.read()
-        at = 0
-        while at + _HEADER.size <= len(data):
-            base, size, _, magic, _, _, delta, _, _, producer, epoch, sequence, _ = _HEADER.unpack_from(data, at)
-            if magic != 2 or size <= 0 or at + 12 + size > len(data):
-                break
-            yield base, base + delta, producer, epoch, sequence
-            at += 12 + size
+def content(folder):
+    """A partition's segments, one behind the other."""
+    return b"".join(open(path, "rb").read() for path in sorted(glob.glob(os.path.join(folder, "*.log"))))
 
 
-def longest(folders):
-    """The batches of the replica that has most of them."""
-    return max((list(headers(folder)) for folder in folders if os.path.isdir(folder)), key=lambda found: found[-1][1] if found else -1, default=[])
+def headers(data):
+    """(position, base offset, end offset, producer id, producer epoch) of each batch whose header is whole."""
+    position = 0
+    while position + _HEADER.size <= len(data):
+        base, length, _, _, _, _, delta, _, _, producer, epoch, _, _ = _HEADER.unpack_from(data, position)
+        if length <= 0:
+            break
+        yield position, base, base + delta + 1, producer, epoch
+        position += 12 + length
 
 
-def write_producer_epochs(path, topic, partitions, log_dirs):
-    """A line for each place where another producer id or epoch begins: partition, offset, id, epoch."""
-    with open(path, "w") as out:
-        for partition in range(partitions):
-            before = None
-            for base, _, producer, epoch, _ in longest([os.path.join(log_dir, f"{topic}-{partition}") for log_dir in log_dirs]):
-                if (producer, epoch) != before:
-                    before = producer, epoch
-                    out.write(f"{partition} {base} {producer} {epoch}\n")
+class Epochs:
+    """Producer id and epoch of the batch that holds an offset, from the replica with most bytes. Read when asked for."""
+
+    def __init__(self, topic, log_dirs):
+        self.topic, self.log_dirs, self.known = topic, log_dirs, {}
+
+    def at(self, partition, offset):
+        if partition not in self.known:
+            replicas = [content(os.path.join(log_dir, f"{self.topic}-{partition}")) for log_dir in self.log_dirs]
+            self.known[partition] = [(base, producer, epoch) for _, base, _, producer, epoch in headers(max(replicas, key=len, default=b""))]
+        batches = self.known[partition]
+        place = bisect.bisect_right(batches, offset, key=lambda batch: batch[0]) - 1
+        return batches[place][1:] if place >= 0 else (-1, -1)

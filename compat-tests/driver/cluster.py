@@ -1,15 +1,14 @@
 """A ZooKeeper and several brokers of any mix of kinds on this host, what goes wrong with them, and what must hold."""
 import contextlib
-import glob
 import json
 import logging
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import time
 
+import batches
 import proc
 
 OVERRIDES = {
@@ -194,7 +193,7 @@ class Cluster:
             contents, epochs = {}, {}
             for number, broker in self.brokers.items():
                 folder = os.path.join(broker.log_dir, f"{topic}-{partition}")
-                contents[number] = b"".join(open(path, "rb").read() for path in sorted(glob.glob(os.path.join(folder, "*.log"))))
+                contents[number] = batches.content(folder)
                 with open(os.path.join(folder, "leader-epoch-checkpoint")) as text:
                     epochs[number] = text.read().split()[2:]
                 # A leader notes its epoch when it takes over, a follower with the first record of it.
@@ -225,22 +224,11 @@ class Cluster:
 
 
 def _batch_at(content, at):
-    position = 0
-    while position + 12 <= len(content):
-        base, length = struct.unpack(">qi", content[position:position + 12])
-        if position + 12 + length > at:
-            return base
-        position += 12 + length
-    return None
+    return max((base for position, base, *_ in batches.headers(content) if position <= at), default=None)
 
 
 def _end_offset(content):
-    position = end = 0
-    while position + 61 <= len(content):
-        base, length = struct.unpack(">qi", content[position:position + 12])
-        end = base + struct.unpack(">i", content[position + 23:position + 27])[0] + 1
-        position += 12 + length
-    return end
+    return max((end for _, _, end, *_ in batches.headers(content)), default=0)
 
 
 def tool(main, *args, timeout=60):

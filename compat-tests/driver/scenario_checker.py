@@ -8,7 +8,7 @@ import traceback
 
 import cluster as clusters
 import proc
-from scenario_crash import VENV, have_librdkafka
+from scenario_crash import CLIENTS, VENV, have_librdkafka
 
 CHECKER = os.path.join(proc.COMPAT, "checker")
 KINDS = ("append", "txn", "group")
@@ -16,8 +16,9 @@ KINDS = ("append", "txn", "group")
 
 def selftest(run, name):
     """Each detector fires on a bad history and is silent on good ones."""
-    done = subprocess.run([sys.executable, os.path.join(CHECKER, "selftest.py")], capture_output=True, text=True, timeout=60)
-    run.report.check(f"{name}: {done.stderr.strip().splitlines()[-3] if done.stderr.strip() else 'no answer'}", done.returncode == 0, done.stderr)
+    for folder in (CHECKER, CLIENTS):
+        done = subprocess.run([sys.executable, os.path.join(folder, "selftest.py")], capture_output=True, text=True, timeout=60)
+        run.report.check(f"{name}: {done.stderr.strip().splitlines()[-3] if done.stderr.strip() else 'no answer'}", done.returncode == 0, done.stderr)
 
 
 class Checker:

@@ -195,11 +195,10 @@ def silent(run, name):
             broker = proc.make(kind, os.path.join(run.folder, name, kind), overrides={"zookeeper.connection.timeout.ms": "120000"})
             broker.zookeeper, broker.own_zookeeper = type("Nobody", (), {"connect": "127.0.0.1:%d" % nobody.getsockname()[1]}), False
             broker.launch(broker.write_properties(), os.path.join(broker.folder, "start.log"))
-            kept = [nobody.accept()]
+            connection, _ = nobody.accept()
             time.sleep(1)
             waits, began = broker.process.alive(), time.monotonic()
             endings[kind] = waits, broker.process.stop(30), time.monotonic() - began
-            for connection, _ in kept:
-                connection.close()
+            connection.close()
     for kind, (waits, code, took) in endings.items():
         run.report.check(f"{name}: {kind} waits, and ends when told to ({code}, {took:.1f} s)", waits and code == 1 and took < 10, endings)
