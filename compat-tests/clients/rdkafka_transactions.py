@@ -2,10 +2,11 @@
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 BOOT = sys.argv[1]
+ADMIN = AdminClient({"bootstrap.servers": BOOT, "log_level": 0})
 
 
 def step(label, body):
@@ -46,8 +47,22 @@ def read(topic, isolation):
     print(isolation, seen)
 
 
+def end(topic, isolation):
+    asked = {TopicPartition(topic, 0): OffsetSpec.latest()}
+    return [found.result().offset for found in ADMIN.list_offsets(asked, isolation_level=isolation, request_timeout=10).values()]
+
+
+def settle(topic):
+    """Markers are written after EndTxn is answered: wait until nothing is open before looking."""
+    until = time.monotonic() + 20
+    while end(topic, IsolationLevel.READ_COMMITTED) != end(topic, IsolationLevel.READ_UNCOMMITTED):
+        if time.monotonic() > until:
+            return print("transactions do not settle")
+        time.sleep(0.02)
+
+
 def both(topic):
-    time.sleep(0.5)
+    settle(topic)
     read(topic, "read_uncommitted")
     read(topic, "read_committed")
 
@@ -91,15 +106,14 @@ def transform():
         p.flush(10)
         p.send_offsets_to_transaction([TopicPartition("rtx", 0, offset)], consumer.consumer_group_metadata(), 30)
         p.commit_transaction(30) if commit else p.abort_transaction(30)
-        time.sleep(0.5)
+        # Asks for stable offsets, as every reader of what is committed does: the client waits for the marker by itself.
         print("committed", [(t.topic, t.partition, t.offset) for t in consumer.committed([TopicPartition("rtx", 0)], 10)])
     consumer.close()
     both("rtx-out")
 
 
 def main():
-    admin = AdminClient({"bootstrap.servers": BOOT, "log_level": 0})
-    for made in admin.create_topics([NewTopic("rtx", 1, 1), NewTopic("rtx-out", 1, 1)]).values():
+    for made in ADMIN.create_topics([NewTopic("rtx", 1, 1), NewTopic("rtx-out", 1, 1)]).values():
         made.result()
     step("commit and abort", commit_and_abort)
     step("fencing", fencing)

@@ -45,6 +45,18 @@ func transactions(ctx context.Context, client func(more ...kgo.Opt) *kgo.Client,
 		fmt.Println(strings.Join(seen, "\n"))
 	}
 
+	// Markers, and with them a group's offsets, are written after EndTxn is answered: wait for them before looking.
+	settle := func(id string) string {
+		for ctx.Err() == nil {
+			described, err := admin.DescribeTransactions(ctx, id)
+			if state := described[id].State; err != nil || !strings.HasPrefix(state, "Prepare") {
+				return state
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		return "transactions do not settle"
+	}
+
 	step("commit, abort, commit")
 	p := producer("fzt-1")
 	for round, end := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit} {
@@ -69,6 +81,7 @@ func transactions(ctx context.Context, client func(more ...kgo.Opt) *kgo.Client,
 	p.Close()
 	q.Close()
 	show("fzt", kgo.ReadCommitted(), 10)
+	settle("fzt-1")
 	described, err := admin.DescribeTransactions(ctx, "fzt-1")
 	fmt.Println(say(err))
 	for _, one := range described.Sorted() {
@@ -116,6 +129,7 @@ func transactions(ctx context.Context, client func(more ...kgo.Opt) *kgo.Client,
 		}
 	}
 	session.Close()
+	fmt.Println(settle("fzt-2"))
 	offsets, err := admin.FetchOffsets(ctx, "fzt-group")
 	fmt.Println(written, say(err))
 	for _, o := range offsets.Sorted() {
