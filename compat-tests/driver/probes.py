@@ -8,10 +8,6 @@ import wire
 from harness import eventually
 
 
-# For topics with old dates: a broker's first look at what has expired comes 30 s after its start, amid whatever runs then.
-KEPT = ["--config", "retention.ms=-1"]
-
-
 def fill(s, topic, counts, producer_id=-1, key=b"k", start=0, partition_batches=1, timestamp=1_700_000_000_000):
     """Puts `counts[partition]` one-record batches into each partition, with known bytes and timestamps."""
     with s.broker.connect() as connection:
@@ -272,7 +268,7 @@ def produce_probe(s):
 
 def fetch_probe(s):
     """Fetch, ListOffsets, Metadata and OffsetForLeaderEpoch in every version over known contents."""
-    s.tool("", "topics", "--create", "--topic", "fet", "--partitions", "2", *KEPT, keep=False)
+    s.tool("", "topics", "--create", "--topic", "fet", "--partitions", "2", keep=False)
     fill(s, "fet", {0: 5, 1: 2})
     packed = wire.batch([], attributes=1, count=3, timestamp=T0 + 50,
                         payload=gzip.compress(b"".join(wire.record(i, b"g", b"zipped %d" % i) for i in range(3)), mtime=0))
@@ -407,7 +403,7 @@ def no_coordinator_probe(s):
 
 def group_probe(s):
     """The group APIs in every version with hand-made members."""
-    s.tool("", "topics", "--create", "--topic", "grp", "--partitions", "2", *KEPT, keep=False)
+    s.tool("", "topics", "--create", "--topic", "grp", "--partitions", "2", keep=False)
     fill(s, "grp", {0: 3})
     p = Probe(s)
     # Asking for the coordinator is what creates its topic.

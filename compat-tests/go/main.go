@@ -49,7 +49,7 @@ func main() {
 	}
 
 	step("create")
-	retention := "3600000"
+	retention := "9000000000000" // its records are of 2023
 	made, err := admin.CreateTopics(ctx, 3, 1, map[string]*string{"retention.ms": &retention}, "fz", "fz bad")
 	fmt.Println(say(err))
 	for _, name := range []string{"fz", "fz bad"} {
