@@ -112,7 +112,7 @@ class Side:
 
     def normal(self, text):
         text = text.replace(self.broker.log_dir, "LOGDIR").replace(self.folder, "FOLDER")
-        text = text.replace(str(self.broker.port), "PORT")
+        text = re.sub(port_mask(self.broker.port), "PORT", text)
         for pattern, replacement in self.masks + COMMON_MASKS:
             text = re.sub(pattern, replacement, text)
         return "\n".join(line.rstrip() for line in text.strip().splitlines())
@@ -183,6 +183,11 @@ COMMON_MASKS = [
     (r"[ \t]+\n", "\n"),
     (r"[ \t]{2,}", "  "),
 ]
+
+
+def port_mask(port):
+    """A port as a number of its own: its digits may be among those of a record shown in hex."""
+    return rf"(?<![\w.]){port}(?!\w)"
 
 
 class Report:

@@ -40,7 +40,7 @@ class ClusterSide(Side):
         for number, broker in self.cluster.brokers.items():
             for place, folder in enumerate(broker.log_dir.split(",")):
                 text = text.replace(folder, f"LOGDIR-{number}-{place}")
-            text = text.replace(f":{broker.port}", f":PORT-{number}").replace(str(broker.port), f"PORT-{number}")
+            text = re.sub(harness.port_mask(broker.port), f"PORT-{number}", text)
         for pattern, replacement in self.masks + harness.COMMON_MASKS:
             text = re.sub(pattern, replacement, text)
         return "\n".join(line.rstrip() for line in text.strip().splitlines())

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 import proc
-from harness import eventually
+from harness import eventually, port_mask
 from scenario_streams import java, read, sorted_configs
 
 INTERNAL = ("connect-configs", "connect-offsets", "connect-status")
@@ -124,7 +124,7 @@ def clean(s):
     Lines(source, 0, 300, 100_000).join()
     worker = Worker(s.broker, folder)
     # How many transactions, and so control records, the lines came in is chance.
-    s.masks += [(str(worker.port), "REST"), (r'"kafka_offset": \d+', '"kafka_offset": N')]
+    s.masks += [(port_mask(worker.port), "REST"), (r'"kafka_offset": \d+', '"kafka_offset": N')]
     try:
         s.record("the worker is ready", str(worker.ready()))
         s.record("connectors are made", worker.create(source, "connected", sink))
