@@ -148,8 +148,9 @@ PROPERTIES = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "300",
     "log.segment.delete.delay.ms": "1000",
-    # Scripts write records of 2023, and retention looks for old ones 30 s after the start and every 5 minutes.
-    "log.retention.ms": "-1",
+    # Scripts write records of 2023, and retention looks for old ones 30 s after the start and every 5 minutes. In hours,
+    # so that what is compared is derived as from the default.
+    "log.retention.hours": "1000000",
     "auto.create.topics.enable": "true",
     "num.network.threads": "2",
     "num.io.threads": "4",
